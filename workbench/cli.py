@@ -1,0 +1,216 @@
+"""The command `workbench`. Every command loads only what it needs; `--json` prints rows for programs."""
+
+import json as _json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from workbench.budget import BUDGETS
+from workbench.errors import WorkbenchError
+
+Row = dict[str, Any]
+
+
+class Cli(click.Group):
+    """Turns a user's slip into one sentence and exit status 1; a bug keeps its traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from workbench_datasets import DataError
+
+        try:
+            return super().invoke(ctx)
+        except (WorkbenchError, DataError) as slip:
+            raise click.ClickException(str(slip)) from None
+
+
+def _budget_option(default: str) -> Callable:
+    return click.option("--budget", type=click.Choice(BUDGETS), default=default, show_default=True)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print rows as JSON.")
+
+
+def _emit(rows: Sequence[Row], as_json: bool, columns: Sequence[str], title: str) -> None:
+    """Rows as JSON, or as a table of some of their columns."""
+    if as_json:
+        click.echo(_json.dumps(list(rows), indent=1, ensure_ascii=False, default=str))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column.replace("_", " "), overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(row.get(column)) for column in columns))
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return str(value)
+
+
+@click.group(cls=Cli, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="kernel-workbench")
+def main() -> None:
+    """Learn kernels by running them, measuring them and breaking them."""
+
+
+@main.command()
+@click.argument("target", type=click.Path(path_type=Path), default=Path("study"))
+@click.option("--no-open", is_flag=True, help="Write the lessons and stop.")
+@click.option("--no-browser", is_flag=True, help="Start JupyterLab and print its address.")
+def study(target: Path, no_open: bool, no_browser: bool) -> None:
+    """Write the learner's copy of the lessons to TARGET and open JupyterLab.
+
+    Never overwrites work: an untouched lesson is updated, a touched one gets its update beside it.
+    """
+    from workbench.lessons import study as lessons_study
+
+    report = lessons_study.study(target)
+    for sentence in report.sentences:
+        click.echo(sentence)
+    if not no_open:
+        sys.exit(lessons_study.open_lab(target, no_browser=no_browser))
+
+
+@main.command()
+@click.argument("lessons", nargs=-1)
+@_budget_option("lesson")
+@click.option("-j", "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Lessons at a time.")
+@click.option("--executor", default="local", show_default=True, help="local, dask, or a scheduler's address.")
+@click.option("--force", is_flag=True, help="Run unchanged lessons too.")
+@json_option
+def run(lessons: tuple[str, ...], budget: str, jobs: int, executor: str, force: bool, as_json: bool) -> None:
+    """Execute LESSONS (all by default) with papermill; unchanged ones are reused."""
+    from workbench.lessons.model import find
+    from workbench.lessons.run import run as run_lessons
+
+    def tell(event: Any) -> None:
+        click.echo(str(event), err=True)
+
+    chosen = find(list(lessons))
+    results = run_lessons(chosen, budget=budget, jobs=jobs, executor=executor, force=force, progress=tell)
+    rows = [result.row() for result in results]
+    columns = ["lesson", "budget", "status", "seconds", "peak_mib", "reused", "error"]
+    _emit(rows, as_json, columns, "Lessons run")
+    sys.exit(any(row["status"] != "ok" for row in rows))
+
+
+@main.command()
+@click.argument("lessons", nargs=-1)
+@click.option("--budget", type=click.Choice(BUDGETS), help="Also hold the runs of this budget to the contract.")
+@json_option
+def check(lessons: tuple[str, ...], budget: str | None, as_json: bool) -> None:
+    """Hold LESSONS (all by default) to the notebook contract."""
+    from workbench.lessons.check import check as check_lessons
+    from workbench.lessons.model import find
+
+    chosen = find(list(lessons))
+    rows = [problem.row() for problem in check_lessons(chosen, budget=budget)]
+    if as_json or rows:
+        _emit(rows, as_json, ["lesson", "rule", "sentence"], "Problems")
+    else:
+        click.echo(f"{len(chosen)} lessons keep the contract.")
+    sys.exit(bool(rows))
+
+
+@main.command()
+@_budget_option("lesson")
+@click.option("-j", "--jobs", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--target", type=click.Path(path_type=Path), help="Where the book goes (default: _build/html).")
+def book(budget: str, jobs: int, target: Path | None) -> None:
+    """Execute the lessons (unchanged ones reused) and render the static book."""
+    from workbench.book import book as make_book
+
+    click.echo(f"The book is at {make_book(budget=budget, jobs=jobs, target=target)}")
+
+
+@main.command()
+@click.argument("names", nargs=-1)
+@click.option("--quick", is_flag=True, help="Smaller sizes and fewer repeats.")
+@json_option
+def bench(names: tuple[str, ...], quick: bool, as_json: bool) -> None:
+    """Measure the kernels against their peers, side by side in one run."""
+    from workbench.bench import bench as run_benchmarks
+
+    rows = run_benchmarks(list(names) or None, quick=quick)
+    columns = [column for column in rows[0] if column not in ("machine", "when")] if rows else []
+    _emit(rows, as_json, columns, "Benchmarks")
+
+
+@main.command()
+@json_option
+def catalog(as_json: bool) -> None:
+    """List the 178 systems with the state of each."""
+    from workbench.systems.catalog import rows
+
+    _emit(rows(), as_json, ["chapter", "order", "key", "state", "lesson", "title"], "Catalog")
+
+
+@main.command()
+@click.argument("systems", nargs=-1)
+@click.option("--measure", is_flag=True, help="Measure the claims now.")
+@click.option("--record", is_flag=True, help="Commit what is measured as records.")
+@_budget_option("lesson")
+@json_option
+def claims(systems: tuple[str, ...], measure: bool, record: bool, budget: str, as_json: bool) -> None:
+    """Show the claims of SYSTEMS (all by default) with their verdicts."""
+    from workbench import claims as room
+
+    if record and not measure:
+        raise WorkbenchError("--record keeps what --measure measures: give both")
+    rows: Iterable[Row]
+    if measure:
+        rows = room.measure_all(list(systems) or None, budget=budget, record=record)
+    else:
+        rows = room.rows(list(systems) or None)
+    columns = ["system", "claim", "value", "low", "high", "bar", "baseline", "control_value", "verdict", "stale"]
+    _emit(list(rows), as_json, columns, "Claims")
+
+
+@main.command()
+@click.argument("names", nargs=-1)
+@json_option
+def data(names: tuple[str, ...], as_json: bool) -> None:
+    """List the cards of the data sets."""
+    import workbench_datasets
+
+    cards = [workbench_datasets.card(name) for name in names] if names else workbench_datasets.cards()
+    _emit([card.row() for card in cards], as_json, ["name", "title", "licence", "shapes", "good_for"], "Data")
+
+
+@main.command()
+@json_option
+def doctor(as_json: bool) -> None:
+    """Say in plain words what this machine has and what is missing."""
+    from workbench.machine import doctor as examine
+
+    findings = examine()
+    _emit([finding.row() for finding in findings], as_json, ["name", "status", "sentence", "remedy"], "Doctor")
+    sys.exit(any(finding.status == "missing" for finding in findings))
+
+
+@main.command()
+@json_option
+def progress(as_json: bool) -> None:
+    """Tell what is done, what was predicted, and which hints were used."""
+    from workbench.lessons.progress import progress as learner_progress
+
+    rows = learner_progress()
+    _emit(rows, as_json, ["lesson", "exercises", "predictions", "hints"], "Progress")
+
+
+if __name__ == "__main__":
+    main()
