@@ -1,0 +1,125 @@
+"""What an Explorer's function returns, as plain JSON that script can draw: plotly figures and small pictures."""
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from workbench.errors import WorkbenchError
+
+Json = Any
+Part = dict[str, Json]
+Frame = list[Part]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A small image, drawn as pixels on a canvas: far faster than a heat map, and never interpolated.
+
+    `pixels` is float in [0, 1] or uint8, [height, width] or [height, width, 3]. `scale` is the side of one
+    pixel on the screen, at most what fits.
+    """
+
+    pixels: Any
+    alt: str = ""
+    caption: str = ""
+    scale: int = 3
+
+    def part(self) -> Part:
+        """The picture as plain JSON with base64 pixels."""
+        pixels = np.asarray(self.pixels)
+        if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] != 3) or not pixels.size:
+            raise WorkbenchError(
+                f"a picture must have shape [height, width] or [height, width, 3], but {list(pixels.shape)} came"
+            )
+        if pixels.dtype != np.uint8:
+            if not np.isfinite(pixels).all():
+                raise WorkbenchError("a picture's values must be finite, but NaN or infinity came")
+            pixels = (np.clip(pixels.astype(np.float64), 0, 1) * 255 + 0.5).astype(np.uint8)
+        return {
+            "kind": "picture",
+            "height": pixels.shape[0],
+            "width": pixels.shape[1],
+            "channels": 1 if pixels.ndim == 2 else 3,
+            "scale": self.scale,
+            "alt": self.alt,
+            "caption": self.caption,
+            "pixels": base64.b64encode(np.ascontiguousarray(pixels)).decode(),
+        }
+
+
+def frame_of(shown: Any) -> Frame:
+    """One frame: a figure, an image array, a `Picture`, or a sequence of these."""
+    parts = list(shown) if isinstance(shown, list | tuple) else [shown]
+    if not parts:
+        raise WorkbenchError("an Explorer's function must return a figure or a picture, but nothing came")
+    return [_part(part) for part in parts]
+
+
+def _part(shown: Any) -> Part:
+    if isinstance(shown, Picture):
+        return shown.part()
+    if isinstance(shown, np.ndarray):
+        return Picture(shown).part()
+    if hasattr(shown, "to_plotly_json"):
+        return plotly_part(json.loads(shown.to_json(validate=False)))
+    raise WorkbenchError(
+        "an Explorer's function must return a plotly figure, an image array or a Picture, "
+        f"but {type(shown).__name__} came"
+    )
+
+
+def plotly_part(figure: Json) -> Part:
+    """A plotly figure given as JSON. Its template is left out: the page draws all figures in its own, light or dark."""
+    layout = {key: value for key, value in figure.get("layout", {}).items() if key != "template"}
+    meta = layout.get("meta") if isinstance(layout.get("meta"), dict) else {}
+    return {
+        "kind": "plotly",
+        "data": figure.get("data", []),
+        "layout": layout,
+        "alt": meta.get("alt", ""),
+        "caption": meta.get("caption", ""),
+    }
+
+
+def plain(tree: Json, digits: int) -> Json:
+    """The same JSON with typed arrays as lists and every number at `digits` significant digits.
+
+    Whole numbers stay exact; what JSON cannot say (NaN, infinity) becomes null, which plotly draws as a gap.
+    """
+    if isinstance(tree, dict):
+        if "bdata" in tree and "dtype" in tree:
+            return _rounded(_array(tree), digits)
+        return {key: plain(value, digits) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [plain(value, digits) for value in tree]
+    return _round(tree, digits) if isinstance(tree, float) else tree
+
+
+def _array(typed: dict[str, Any]) -> np.ndarray:
+    values = np.frombuffer(base64.b64decode(typed["bdata"]), dtype=np.dtype(typed["dtype"]))
+    shape: str | Sequence[int] | None = typed.get("shape")
+    if shape is None:
+        return values
+    return values.reshape([int(n) for n in shape.split(",")] if isinstance(shape, str) else shape)
+
+
+def _rounded(values: np.ndarray, digits: int) -> Json:
+    def rounded(x: Any) -> Any:
+        if isinstance(x, list):
+            return [rounded(y) for y in x]
+        return _round(x, digits) if isinstance(x, float) else x
+
+    return rounded(values.tolist())
+
+
+def _round(x: float, digits: int) -> float | int | None:
+    if x != x or x in (float("inf"), float("-inf")):
+        return None
+    if x == int(x) and abs(x) < 2**53:
+        return int(x)
+    near = float(f"{x:.{digits}g}")
+    return int(near) if near == int(near) and abs(near) < 2**53 else near

@@ -1,0 +1,138 @@
+"""From executed lessons to a folder of pages: write the sources, let Sphinx build, check, and only then replace."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import webbrowser
+from importlib.resources import files
+from pathlib import Path
+
+from workbench._paths import build_dir
+from workbench.errors import WorkbenchError
+from workbench.lessons.model import Lesson
+from workbench_widgets.explorer import BAKE
+
+from . import pages
+from .material import Material, gather, page
+from .outside import outside
+from .prepare import prepare
+
+ROOM = Path(__file__).parent
+
+
+def book(
+    budget: str = "lesson", jobs: int = 1, target: Path | None = None, run: bool = True, open: bool = False
+) -> Path:
+    """Executes the lessons (unchanged ones are reused) and renders them; returns the front page.
+
+    A lesson that is missing or has failed fails the book with one sentence. `target` is `_build/html` by default
+    and is replaced only when the new book is complete.
+    """
+    if run:
+        _run(budget, jobs)
+    index = render(gather(budget), target or build_dir() / "html")
+    if open:
+        webbrowser.open(index.resolve().as_uri())
+    return index
+
+
+def _run(budget: str, jobs: int) -> None:
+    """Runs the lessons so that Explorers compute all their frames; the first one that fails is the error."""
+    from workbench.lessons.model import lessons
+    from workbench.lessons.run import run
+
+    wanted = lessons()
+    before = os.environ.get(BAKE)
+    os.environ[BAKE] = "1"
+    try:
+        results = run(wanted, budget=budget, jobs=jobs)
+        # results of a run that was not for the book are reused with the first frames only
+        still = [lesson for lesson, result in zip(wanted, results, strict=True) if result.ok and _still(lesson, budget)]
+        results += run(still, budget=budget, jobs=jobs, force=True)
+    finally:
+        if before is None:
+            del os.environ[BAKE]
+        else:
+            os.environ[BAKE] = before
+    for result in results:
+        if not result.ok:
+            raise WorkbenchError(f"the book needs every lesson to run, but {result.lesson} did not: {result.error}")
+
+
+def _still(lesson: Lesson, budget: str) -> bool:
+    return any("baked" not in stored for stored in page(lesson, budget).explorers)
+
+
+def render(material: Material, target: Path) -> Path:
+    """Renders the material to `target`, replacing it as a whole; returns the front page."""
+    target = target.resolve()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    source, beside = build_dir().resolve() / "book-src", target.with_name(f"{target.name}.new")
+    for folder in (source, beside):
+        shutil.rmtree(folder, ignore_errors=True)
+    _write_source(material, source)
+    _sphinx(source, beside)
+    for page in material.pages:
+        _copy(page.executed, beside / "downloads" / f"{page.lesson.key}.ipynb")
+    if loads := outside(beside):
+        more = f" and {len(loads) - 1} more" if len(loads) > 1 else ""
+        raise WorkbenchError(f"the book must load nothing from outside, but {loads[0]}{more}")
+    old = target.with_name(f"{target.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        target.rename(old)
+    beside.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
+    return target / "index.html"
+
+
+def _write_source(material: Material, source: Path) -> None:
+    _write(source / "index.md", pages.front(material))
+    for chapter in material.chapters:
+        _write(source / chapter.folder / "index.md", pages.chapter_page(material, chapter))
+    for page in material.pages:
+        shown = prepare(page, pages.header(material, page), pages.footer(page))
+        _write(source / f"{page.lesson.key}.ipynb", json.dumps(shown))
+    _write_scripts(source / "_static")
+
+
+def _write_scripts(static: Path) -> None:
+    """One script draws live and baked Explorers; here it is joined with the part that knows the book's pages."""
+    from workbench_widgets.live import plotly_path
+    from workbench_widgets.templates import templates
+
+    widgets = files("workbench_widgets") / "static"
+    parts = [
+        "(() => {",
+        f"const TEMPLATES = {json.dumps(templates(), separators=(',', ':'))};",
+        (widgets / "explorer.js").read_text("utf-8"),
+        (ROOM / "site" / "page.js").read_text("utf-8"),
+        "})();",
+    ]
+    _write(static / "book.js", "\n".join(parts))
+    _write(static / "explorer.css", (widgets / "explorer.css").read_text("utf-8"))
+    _copy(plotly_path(), static / "plotly.min.js")
+
+
+def _sphinx(source: Path, output: Path) -> None:
+    """In a process of its own: Sphinx keeps state in the process, and its warnings are errors here."""
+    static = f"{ROOM / 'static'},{source / '_static'}"
+    command = [sys.executable, "-m", "sphinx", "-b", "html", "-c", str(ROOM / "site"), "-j", "auto", "-q", "-W"]
+    command += ["--keep-going", "-D", f"html_static_path={static}", "-d", str(source / ".doctrees")]
+    done = subprocess.run([*command, str(source), str(output)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if "WARNING" in line or "rror" in line]
+        first = (lines or done.stderr.splitlines() or ["no reason was given"])[0]
+        raise WorkbenchError(f"the book did not build: {first.replace(str(source) + '/', '')}")
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def _copy(origin: Path, to: Path) -> None:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(origin, to)

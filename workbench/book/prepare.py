@@ -1,0 +1,97 @@
+"""An executed notebook as the notebook that the page shows: what readers need and nothing of the machinery."""
+
+import re
+from typing import Any
+
+from workbench.errors import WorkbenchError
+
+from workbench_widgets.explorer import EXPLORER_MIME, PLOTLY_MIME
+
+from .figures import explorer_html, figure_html
+from .material import Page
+
+Cell = dict[str, Any]
+GONE_TAGS = {"remove-cell", "injected-parameters"}
+SOLUTION = re.compile(r"^([ \t]*)### BEGIN SOLUTION.*?^[ \t]*### END SOLUTION[^\n]*$", re.DOTALL | re.MULTILINE)
+SOLUTION_MARKS = re.compile(r"^[ \t]*### (?:BEGIN|END) SOLUTION[^\n]*\n?", re.MULTILINE)
+HEADING = re.compile(r"\A\s*#\s[^\n]*\n?")
+
+
+def prepare(page: Page, header: str, footer: str) -> dict[str, Any]:
+    """The page's notebook: `header` stands below its title, `footer` at its end, both HTML."""
+    cells = [shown for number, cell in enumerate(page.notebook["cells"], 1) for shown in _shown(cell, number, page)]
+    first = next((i for i, cell in enumerate(cells) if cell["cell_type"] == "markdown"), None)
+    title = HEADING.match(_source(cells[first])) if first is not None else None
+    if first is None or title is None:
+        raise WorkbenchError(f"{page.lesson.key} must begin with a title, a markdown cell with one '# …' line")
+    rest = {**cells[first], "source": _source(cells[first])[title.end() :]}
+    begin = [_markdown(title[0]), _raw(header), *([rest] if rest["source"].strip() else [])]
+    cells[: first + 1] = cells[:first] + begin
+    kept = ("kernelspec", "language_info")  # widget state would make the page ask a CDN for its viewer
+    metadata = {key: value for key, value in page.notebook["metadata"].items() if key in kept}
+    return {
+        "cells": [*cells, _raw(footer)] if footer else cells,
+        "metadata": metadata,
+        "nbformat": 4,
+        "nbformat_minor": 4,
+    }
+
+
+def _shown(cell: Cell, number: int, page: Page) -> list[Cell]:
+    """The cells that readers see instead of this one."""
+    metadata = cell.get("metadata", {})
+    tags = set(metadata.get("tags", ()))
+    graded = metadata.get("nbgrader", {})
+    if tags & GONE_TAGS or (graded.get("grade") and not graded.get("solution")):
+        return []
+    if cell["cell_type"] != "code":
+        return [_markdown(_source(cell))]
+    source = _source(cell)
+    outputs = [_output(output, f"{page.lesson.key}, cell {number}") for output in cell.get("outputs", [])]
+    if SOLUTION.search(source):
+        blank = _code(SOLUTION.sub(r"\1# your code here", source))
+        solved = _code(SOLUTION_MARKS.sub("", source), outputs, "hide-input", "Show one solution")
+        return [blank, solved]
+    if "parameters" in tags:
+        return [_code(source, outputs, "hide-input", "Show the parameters of this run")]
+    return [_code(source, outputs, *(["hide-input", "Show the code"] if "hide-input" in tags else []))]
+
+
+def _output(output: dict[str, Any], where: str) -> dict[str, Any]:
+    """Figures and Explorers become HTML here, so that no page depends on a renderer being registered."""
+    data = output.get("data", {})
+    if EXPLORER_MIME in data:
+        return _html_output(output, explorer_html(data[EXPLORER_MIME], where))
+    if PLOTLY_MIME in data:
+        return _html_output(output, figure_html(data[PLOTLY_MIME], where))
+    return output
+
+
+def _html_output(output: dict[str, Any], html: str) -> dict[str, Any]:
+    return {**output, "data": {"text/html": html}, "metadata": {}}
+
+
+def _code(source: str, outputs: list[dict[str, Any]] | None = None, tag: str = "", prompt: str = "") -> Cell:
+    metadata: dict[str, Any] = {"tags": [tag]} if tag else {}
+    if prompt:
+        metadata["mystnb"] = {"code_prompt_show": prompt, "code_prompt_hide": prompt.replace("Show", "Hide")}
+    return {
+        "cell_type": "code",
+        "source": source,
+        "metadata": metadata,
+        "outputs": outputs or [],
+        "execution_count": None,
+    }
+
+
+def _markdown(source: str) -> Cell:
+    return {"cell_type": "markdown", "source": source, "metadata": {}}
+
+
+def _raw(html: str) -> Cell:
+    return _markdown(f"```{{raw}} html\n{html}\n```")
+
+
+def _source(cell: Cell) -> str:
+    source = cell["source"]
+    return source if isinstance(source, str) else "".join(source)

@@ -1,0 +1,149 @@
+"""A claim as a lesson shows it: what the authors report, and what was measured here and by this reader."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from html import escape
+
+from workbench.claims.find import load_system
+from workbench.claims.ledger import Ledger
+from workbench.claims.measure import run_claim
+from workbench.claims.model import Claim, System
+from workbench.claims.record import Record, standing
+from workbench.claims.stats import Interval
+
+MARKS = {"formula": "○", "counted": "●", "simulated": "◆", "measured": "■"}
+TABLE = "border-collapse: collapse; color: inherit; background: transparent"
+CAPTION = "caption-side: top; text-align: left; color: inherit; padding: 0.3em 0.8em"
+CELL = "text-align: left; vertical-align: top; padding: 0.3em 0.8em; border-bottom: 1px solid currentColor"
+NOTHING = "—"
+
+
+def verdict(system: str, claim: str, remeasure: bool = False, budget: str = "lesson") -> "VerdictTable":
+    """The claim's committed record beside the latest measurement in this reader's ledger.
+
+    With `remeasure` the claim is measured now, in `budget`, and kept in the ledger.
+    """
+    declared = load_system(system)
+    chosen = declared.claim(claim)
+    ledger = Ledger()
+    if remeasure:
+        ledger.add("claim", **_measured_now(declared, chosen, budget).stored())
+    own = ledger.rows("claim", system=system, claim=claim)
+    return VerdictTable(
+        system, chosen, standing(system).get(claim), Record.restored(own[-1]) if own else None
+    )
+
+
+@dataclass(frozen=True)
+class VerdictTable:
+    """What a notebook shows for one claim: a table without script, and without colours of its own."""
+
+    system: str
+    claim: Claim
+    committed: Record | None
+    own: Record | None
+
+    def rows(self) -> list[tuple[str, tuple[str, ...]]]:
+        """Heading and cells of each row: one cell that belongs to both columns, or one for each."""
+        told: list[tuple[str, tuple[str, ...]]] = [
+            ("authors report", (self.claim.paper,)),
+            ("bar", (str(self.claim.bar),)),
+        ]
+        measured = [
+            (head, (_cell(self.committed, say), _cell(self.own, say))) for head, say in SAYINGS.items()
+        ]
+        return told + measured
+
+    def _repr_html_(self) -> str:
+        head = "".join(f'<th scope="col" style="{CELL}">{name}</th>' for name in ("", *COLUMNS))
+        body = ""
+        for name, cells in self.rows():
+            span = f' colspan="{len(COLUMNS)}"' if len(cells) == 1 else ""
+            told = "".join(f'<td{span} style="{CELL}">{escape(cell)}</td>' for cell in cells)
+            body += f'<tr><th scope="row" style="{CELL}">{name}</th>{told}</tr>'
+        caption = (
+            f"<strong>{escape(self.system)} / {escape(self.claim.id)}</strong>: {escape(self.claim.says)}"
+        )
+        return (
+            f'<table style="{TABLE}"><caption style="{CAPTION}">{caption}</caption>'
+            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        )
+
+    def _repr_markdown_(self) -> str:
+        lines = [f"**{self.system} / {self.claim.id}**: {self.claim.says}", ""]
+        for cells in ("", *COLUMNS), ("---",) * (1 + len(COLUMNS)):
+            lines.append(f"| {' | '.join(cells)} |")
+        for name, cells in self.rows():
+            told = cells + ("",) * (len(COLUMNS) - len(cells))
+            lines.append(f"| {' | '.join([name, *(cell.replace('|', '∣') for cell in told)])} |")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        width = max(len(name) for name, _ in self.rows())
+        lines = [f"{self.system} / {self.claim.id}: {self.claim.says}"]
+        lines += [f"  {name:{width}}  {'  |  '.join(cells)}" for name, cells in self.rows()]
+        return "\n".join(lines)
+
+
+def _cell(record: Record | None, say: Callable[[Record], str]) -> str:
+    if record is None:
+        return "not measured yet" if say is _value else NOTHING
+    return say(record)
+
+
+def _value(record: Record) -> str:
+    return _span(record.value, record.low, record.high)
+
+
+def _control(record: Record) -> str:
+    if record.control_value is None:
+        return NOTHING
+    failed = {True: "failed, as it must", False: "did not clearly fail", None: "executed"}[
+        record.control_failed
+    ]
+    return f"{_span(record.control_value, record.control_low, record.control_high)}: {failed}"
+
+
+def _verdict(record: Record) -> str:
+    said = record.verdict or "none: a smoke run only shows that claim and control execute"
+    why = f" ({record.why})" if record.why and record.why != record.verdict else ""
+    return said + why + ("; stale: code or data have changed since" if record.stale else "")
+
+
+def _provenance(record: Record) -> str:
+    runs = f", {record.seeds} {'seed' if record.seeds == 1 else 'seeds'}" if record.seeds else ""
+    return f"{MARKS[record.provenance]} {record.provenance}{runs}, {record.budget} budget"
+
+
+def _span(value: float | None, low: float | None, high: float | None) -> str:
+    if value is None:
+        return NOTHING
+    return str(Interval(value, value if low is None else low, value if high is None else high))
+
+
+COLUMNS = ("committed record", "measured by you")
+SAYINGS: dict[str, Callable[[Record], str]] = {
+    "value": _value,
+    "baseline": lambda record: _span(record.baseline, None, None),
+    "negative control": _control,
+    "verdict": _verdict,
+    "provenance": _provenance,
+    "machine": lambda record: record.machine,
+    "date": lambda record: record.when[:10],
+}
+
+
+def _measured_now(system: System, claim: Claim, budget: str) -> Record:
+    """Measures with a progress bar that goes when it is done."""
+    from rich.progress import Progress  # on first use: only a reader who measures needs it
+
+    with Progress(transient=True) as bar:
+        task = bar.add_task(f"{system.key}/{claim.id}", total=None)
+        return run_claim(
+            system,
+            claim,
+            budget,
+            progress=lambda done, total, what: bar.update(
+                task, completed=done, total=total, description=what
+            ),
+        )
