@@ -38,7 +38,7 @@ def to_gray(image: Image) -> Image:
     """Luminance: [..., height, width, 3] -> [..., height, width]. A grey picture is copied."""
     if image.ndim == 2:
         return image.copy()
-    return np.clip(image.astype(np.float64) @ LUMINANCE, 0, 1).astype(np.float32)
+    return (image.astype(np.float64) @ LUMINANCE).astype(np.float32)
 
 
 def fit(image: Image, size: Size) -> Image:
@@ -84,7 +84,7 @@ def area_mean(image: NDArray[np.floating], size: tuple[int, int]) -> Image:
     down = coverage(image.shape[0], size[0])
     across = coverage(image.shape[1], size[1])
     shrunk = np.einsum("ih,hw...,jw->ij...", down, image, across, optimize=True)
-    return np.clip(shrunk, image.min(), image.max()).astype(np.float32)  # rounding must not leave the range
+    return shrunk.astype(np.float32)  # sums in float64 round back into the range of the pixels
 
 
 def coverage(have: int, want: int) -> NDArray[np.float64]:

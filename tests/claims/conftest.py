@@ -49,7 +49,7 @@ def own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def write(tmp_path: Path) -> Iterator[Write]:
-    """`write(source, "toy/toy_system.py")` puts a module into the toy systems room and forgets an older one."""
+    """`write(source, "toy/toy_system.py")` puts a module into the toy room and forgets an older one."""
 
     def written(source: str = TOY, name: str = "toy/toy_system.py") -> Path:
         path = tmp_path / "systems" / name

@@ -35,7 +35,6 @@ def test_laws(values: list[float]) -> None:
     assert (moved.low, moved.high) == pytest.approx((2 * got.low + 3, 2 * got.high + 3))
 
 
-@pytest.mark.slow
 def test_coverage_with_five_seeds_is_close_to_what_is_promised() -> None:
     rng = np.random.default_rng(1)
     held = [got.low <= 0 <= got.high for got in (interval(list(rng.normal(size=5))) for _ in range(400))]

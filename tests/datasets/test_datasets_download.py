@@ -193,6 +193,7 @@ def test_two_versions_glued_together_are_noticed_and_mended(
     site.body = BODY
     assert fetch(site.url, SHA256, folder=folder).read_bytes() == BODY
     assert [seen.get("range") for seen in site.seen[-2:]] == ["bytes=100000-", None]
+    assert not any("if-range" in seen for seen in site.seen)  # a weak tag does not promise equal bytes
 
 
 def test_a_part_longer_than_the_file_starts_over(site: Site, folder: Path) -> None:
@@ -210,7 +211,7 @@ def test_a_part_of_another_version_in_the_call_is_not_used(site: Site, folder: P
         fetch(site.url, hashlib.sha256(OTHER).hexdigest(), folder=folder)
     site.body = BODY
     assert fetch(site.url, SHA256, folder=folder).read_bytes() == BODY
-    assert "range" not in site.seen[-1]
+    assert [seen.get("range") for seen in site.seen[4:]] == [None]
 
 
 def test_a_whole_part_that_was_not_moved_needs_no_network(site: Site, folder: Path) -> None:

@@ -126,7 +126,7 @@ def test_pictures_are_those_of_scikit_learn(name: str) -> None:
 @pytest.mark.parametrize(("name", "members"), [("photographs", PHOTOGRAPHS), ("textures", TEXTURES)])
 def test_a_stack_is_its_members_in_the_order_of_the_card(name: str, members: tuple[str, ...]) -> None:
     stack = load(name, size=50)
-    assert card(name).members == members
+    assert card(name).members == members == tuple(sorted(members))
     for row, member in zip(stack, members, strict=True):
         np.testing.assert_array_equal(row, load(member, size=50))
 

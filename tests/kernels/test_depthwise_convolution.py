@@ -36,6 +36,7 @@ def close(a, b, dtype):
     np.testing.assert_allclose(a, b, rtol=0, atol=TOLERANCE[dtype] * max(1.0, np.abs(b).max()))
 
 
+@pytest.mark.slow  # the first time, when every block length is compiled
 @settings(max_examples=60, deadline=None)
 @given(
     batch=st.integers(1, 3),

@@ -36,7 +36,14 @@ def grader(name: str = "radius-tests", text: str = TESTS) -> dict[str, Any]:
 
 
 def _graded(name: str, **flags: bool) -> dict[str, Any]:
-    return {"schema_version": 3, "grade": False, "solution": False, "locked": False, "grade_id": name, **flags}
+    return {
+        "schema_version": 3,
+        "grade": False,
+        "solution": False,
+        "locked": False,
+        "grade_id": name,
+        **flags,
+    }
 
 
 def notebook(cells: list[dict[str, Any]], **declared: Any) -> Notebook:

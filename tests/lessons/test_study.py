@@ -68,7 +68,11 @@ def test_a_new_copy_is_blank_and_valid(root: Path, desk: Path) -> None:
 
 
 def test_test_only_cells_are_left_out_and_plumbing_is_folded(root: Path, desk: Path) -> None:
-    write(root, KEY, notebook([*STORY, code("assert True", ["remove-cell"]), code("import math", ["hide-input"])]))
+    write(
+        root,
+        KEY,
+        notebook([*STORY, code("assert True", ["remove-cell"]), code("import math", ["hide-input"])]),
+    )
     cells = load(study(desk, root=root).written[0].path)["cells"]
     assert len(cells) == len(STORY) + 1
     assert cells[-1]["metadata"]["jupyter"] == {"source_hidden": True}
@@ -119,9 +123,14 @@ def test_executing_is_not_touching(root: Path, desk: Path) -> None:
     ran["metadata"]["widgets"] = {"state": {}}
     for number, cell in enumerate(ran["cells"]):
         cell["metadata"] |= {"trusted": True, "collapsed": False, "execution": {"started": "now"}}
-        cell["source"] = cell["source"] if isinstance(cell["source"], list) else cell["source"].splitlines(True)
+        cell["source"] = (
+            cell["source"] if isinstance(cell["source"], list) else cell["source"].splitlines(True)
+        )
         if cell["cell_type"] == "code":
-            cell |= {"execution_count": number, "outputs": [{"output_type": "stream", "name": "stdout", "text": "3"}]}
+            cell |= {
+                "execution_count": number,
+                "outputs": [{"output_type": "stream", "name": "stdout", "text": "3"}],
+            }
     ran["cells"].append(code("") | {"id": "appended-by-shift-enter"})
     outcome.path.write_text(json.dumps(ran, indent=3), encoding="utf-8")
     assert not touched(desk, KEY)
@@ -166,7 +175,11 @@ def test_answers_are_carried_over_and_updates_do_not_pile_up(root: Path, desk: P
 def test_an_unanswered_exercise_gets_its_new_wording(root: Path, desk: Path) -> None:
     [outcome] = study(desk, root=root).written
     edit(outcome.path, 0, "my notes")
-    write(root, KEY, notebook([*STORY[:2], solution(text="def radius(n):\n    ### BEGIN SOLUTION\n    ### END SOLUTION")]))
+    write(
+        root,
+        KEY,
+        notebook([*STORY[:2], solution(text="def radius(n):\n    ### BEGIN SOLUTION\n    ### END SOLUTION")]),
+    )
     [beside] = study(desk, root=root).beside
     assert "def radius(n)" in text(beside.path)
     assert "changed since" not in text(beside.path)
@@ -175,7 +188,11 @@ def test_an_unanswered_exercise_gets_its_new_wording(root: Path, desk: Path) -> 
 def test_an_answered_exercise_whose_wording_changed_shows_both(root: Path, desk: Path) -> None:
     [outcome] = study(desk, root=root).written
     edit(outcome.path, 2, "def radius(depth): return 42")
-    write(root, KEY, notebook([*STORY[:2], solution(text="def radius(n):\n    ### BEGIN SOLUTION\n    ### END SOLUTION")]))
+    write(
+        root,
+        KEY,
+        notebook([*STORY[:2], solution(text="def radius(n):\n    ### BEGIN SOLUTION\n    ### END SOLUTION")]),
+    )
     [beside] = study(desk, root=root).beside
     assert "return 42" in text(beside.path)
     assert "def radius(n)" in text(beside.path)
@@ -224,7 +241,9 @@ def test_a_lost_manifest_does_not_double_lessons_with_answers_alone(root: Path, 
     assert len(snapshot(desk)) == 1
 
 
-@pytest.mark.parametrize("rubbish", [b"", b"{", b"[]", b'{"cells": [3]}', b'{"cells": [{"source": null}]}', b"\xff"])
+@pytest.mark.parametrize(
+    "rubbish", [b"", b"{", b"[]", b'{"cells": [3]}', b'{"cells": [{"source": null}]}', b"\xff"]
+)
 def test_an_unreadable_file_is_somebody_s_work(root: Path, desk: Path, rubbish: bytes) -> None:
     [outcome] = study(desk, root=root).written
     outcome.path.write_bytes(rubbish)

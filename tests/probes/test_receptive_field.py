@@ -76,7 +76,9 @@ class Do(nn.Module):
 @st.composite
 def layers(draw):
     """One layer on one channel of a signal."""
-    kind = draw(st.sampled_from(["conv", "conv", "conv", "pool", "grow", "nearest", "linear", "residual", "pad"]))
+    kind = draw(
+        st.sampled_from(["conv", "conv", "conv", "pool", "grow", "nearest", "linear", "residual", "pad"])
+    )
     kernel, stride, dilation = draw(st.integers(1, 5)), draw(st.integers(1, 3)), draw(st.integers(1, 3))
     padding = draw(st.integers(0, 3))
     if kind == "conv":
@@ -205,7 +207,9 @@ def test_global_layers_see_everything():
     assert field.interval() == ((0, 8), (0, 10))
     assert field.rows()[-1]["size"] == "all"
     assert "sees all of 9 pixels" in str(field)
-    stride = receptive_field(nn.Sequential(nn.Conv2d(1, 1, 1, 3), nn.Flatten(), nn.Linear(16, 1)), (1, 1, 12, 12))
+    stride = receptive_field(
+        nn.Sequential(nn.Conv2d(1, 1, 1, 3), nn.Flatten(), nn.Linear(16, 1)), (1, 1, 12, 12)
+    )
     assert stride.interval() == ((0, 9), (0, 9))  # the pixels after the last tap reach nothing
 
 

@@ -14,7 +14,9 @@ sizes = st.integers(1, 12)
 slides = st.builds(
     Window.sliding, st.integers(1, 5), st.integers(1, 3), st.integers(1, 3), st.integers(-2, 4)
 )
-grows = st.builds(Window.transposed, st.integers(1, 5), st.integers(1, 3), st.integers(1, 3), st.integers(0, 2))
+grows = st.builds(
+    Window.transposed, st.integers(1, 5), st.integers(1, 3), st.integers(1, 3), st.integers(0, 2)
+)
 
 
 def test_a_sliding_window_reads_its_dilated_taps():
@@ -22,7 +24,9 @@ def test_a_sliding_window_reads_its_dilated_taps():
     np.testing.assert_array_equal(window.read(np.array([0, 5])), [[-1, 1, 3], [9, 11, 13]])
 
 
-@given(kernel=st.integers(1, 5), stride=st.integers(1, 4), dilation=st.integers(1, 3), before=st.integers(0, 3))
+@given(
+    kernel=st.integers(1, 5), stride=st.integers(1, 4), dilation=st.integers(1, 3), before=st.integers(0, 3)
+)
 def test_a_transposed_window_is_the_adjoint_of_a_sliding_one(kernel, stride, dilation, before):
     forward = Window.sliding(kernel, stride, dilation, before).read(np.arange(-20, 20))
     pairs = {(int(i), o) for o, row in zip(range(-20, 20), forward, strict=True) for i in row}

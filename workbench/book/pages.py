@@ -64,7 +64,7 @@ def chapter_page(book: Material, chapter: Chapter) -> str:
     rows = book.systems_of(chapter)
     systems = "\n".join(_system(book, row) for row in rows)
     sections = [
-        f"# {chapter.number}. {chapter.title}",
+        f"---\nhtml_theme.sidebar_secondary.remove: true\n---\n# {chapter.number}. {chapter.title}",
         _raw(f'<p class="wb-question">{escape(chapter.question)}</p>'),
         _toctree([page.lesson.key.split("/")[1] for page in pages]),
         "## Lessons",
@@ -141,10 +141,11 @@ def _system(book: Material, row: Row) -> str:
     """Plain MyST text, so that search finds every system by its title."""
     key = row["key"]
     lesson = next((page for page in book.pages if key in page.lesson.systems), None)
-    where = f" Taught in [{lesson.lesson.title}](/{lesson.lesson.key}.ipynb)." if lesson else ""
+    where = f"Taught in [{lesson.lesson.title}](/{lesson.lesson.key}.ipynb)." if lesson else ""
     claims = book.claims_of([key])
     table = f"\n\n{_raw(_claims(claims))}" if claims else ""
-    return f"({key})=\n### {_plain(row['title'])}\n\n{_raw(mark(row['state'], word=True))}\n\n`{key}`.{where}{table}\n"
+    state = _raw(f'<p class="wb-state">{mark(row["state"], word=True)} <code>{escape(key)}</code></p>')
+    return f"({key})=\n### {_plain(row['title'])}\n\n{state}\n\n{where}{table}\n"
 
 
 def _claims(claims: list[Row]) -> str:

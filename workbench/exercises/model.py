@@ -150,7 +150,7 @@ class Exercise:
         """Shows the next hint; each one says a little more."""
         shown = self._hints_shown
         if shown == len(self.hints):
-            text = "That were all the hints. `solution()` shows an answer."
+            text = "Those were all the hints. `solution()` shows an answer."
         else:
             self._hints_shown = shown + 1
             text = f"Hint {shown + 1} of {len(self.hints)}: {self.hints[shown]}"

@@ -16,7 +16,7 @@ SHOWN = 6  # digits of a number in a sentence
 
 @dataclass(frozen=True)
 class Difference:
-    """The first difference; `kind` is blank, type, shape, dtype, nan or values."""
+    """The first difference; `kind` is type, shape, dtype, nan or values."""
 
     kind: str
     sentence: str
@@ -39,8 +39,6 @@ def compare(
     """
     place = f"`{where}`" if where != "result" else "The result"
     options = {"rtol": rtol, "atol": atol, "nan_equal": nan_equal}
-    if came is None and expected is not None and where == "result":
-        return Difference("blank", f"{place} is None: nothing was returned")
     if isinstance(expected, (list, tuple)) and isinstance(came, (list, tuple)):
         if len(came) != len(expected):
             return Difference("shape", f"{place} should have {len(expected)} parts, but {len(came)} came")

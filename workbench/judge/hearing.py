@@ -95,8 +95,10 @@ class Hearing:
         return None
 
     def first_round(self) -> tuple[int | None, Fault | None]:
-        """Every case once; of the cases that fail, the one with the smallest inputs is shown."""
+        """Every case once; of those that fail, the one with the smallest inputs is shown."""
         failed = {i: fault for i in self._shuffled() if (fault := self._try(i, 0))}
+        if failed and all(not o.fault and o.value is None for o in self.outcomes.values()):
+            return None, Fault("blank", "The function is still blank: it returned None.")
         size = {i: sum(array.data.size for array in wire.arrays(self.trial.cases[i])) for i in failed}
         simplest = min(failed, key=lambda i: (size[i], i), default=None)
         return simplest, None if simplest is None else failed[simplest]
@@ -129,18 +131,20 @@ class Hearing:
         trial = self.trial
         if found := compare(trial.expected[i], value, rtol=trial.rtol, atol=trial.atol):
             self.outcomes.setdefault(i, Outcome("", value))
-            blank = found.kind == "blank" and value is None
-            text = "The function is still blank: it returned None" if blank else found.sentence
-            return Fault(found.kind, text + ".")  # type: ignore[arg-type]
-        fault: Fault | None = None
+            return Fault(found.kind, found.sentence + ".")  # type: ignore[arg-type]
+        conduct = self._conduct(mutated, alias, stale)
+        self.outcomes.setdefault(i, Outcome(conduct.kind if conduct else "", value))
+        return conduct
+
+    def _conduct(self, mutated: Any, alias: Any, stale: Any) -> Fault | None:
+        """What is wrong with a call whose result is right."""
         if mutated:
-            fault = Fault("mutation", "The result is right, but the function changed its inputs on the way.")
-        elif alias is not None and not trial.aliases:
-            fault = Fault("alias", "The result is right, but it shares memory with an input: return a copy.")
-        elif stale:
-            fault = Fault("stale", "An earlier result changed with this call: return new memory each time.")
-        self.outcomes.setdefault(i, Outcome(fault.kind if fault else "", value))
-        return fault
+            return Fault("mutation", "The result is right, but the function changed its inputs on the way.")
+        if alias is not None and not self.trial.aliases:
+            return Fault("alias", "The result is right, but it shares memory with an input: return a copy.")
+        if stale:
+            return Fault("stale", "An earlier result changed with this call: return new memory each time.")
+        return None
 
     def _ask(self, i: int, turn: int) -> tuple[dict[str, Any], memoryview]:
         trial = self.trial

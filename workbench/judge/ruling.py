@@ -45,9 +45,6 @@ class Ruling:
     printed: str = ""
     outcomes: tuple[Outcome, ...] = field(default=(), repr=False)  # of the first call to each case
 
-    def __bool__(self) -> bool:
-        return self.passed
-
     def __str__(self) -> str:
         parts = [self.sentence]
         if self.call:

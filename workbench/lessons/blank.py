@@ -76,7 +76,7 @@ def _settle(cell: Any) -> None:
 
 
 def _may_raise(text: str) -> bool:
-    """Whether running the cell does more than define functions; a stub inside a function waits to be called."""
+    """Whether running the cell does more than define functions; a stub inside one waits to be called."""
     quiet = (ast.FunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
     try:
         return not all(isinstance(statement, quiet) for statement in ast.parse(text).body)
@@ -94,7 +94,9 @@ def answers(notebook: Notebook | None) -> dict[str, Answer]:
         kind, text = cell.get("cell_type", "raw"), source(cell)
         if name := cell.get("metadata", {}).get(KEPT):
             found[f"{KEPT}:{name}"] = Answer(kind, text, kept=True)
-        elif grading(cell).get("solution") and (name := grading(cell).get("grade_id")) and not _as_given(cell):
+        elif (
+            grading(cell).get("solution") and (name := grading(cell).get("grade_id")) and not _as_given(cell)
+        ):
             found[name] = Answer(kind, text, grading(cell).get("checksum"))
     return found
 
@@ -128,7 +130,9 @@ def with_answers(lesson: Any, written: dict[str, Answer]) -> Any:
             continue
         del left[name]
         if answer.asked != grading(cell)["checksum"] and answer.text != cell.source:
-            note = f"This exercise has changed since you answered it. It now starts from\n\n{_fenced(cell.source)}"
+            note = (
+                f"This exercise has changed since your answer. It now starts from\n\n{_fenced(cell.source)}"
+            )
             cells.append(_markdown(f"changed-{name}", note))
         cell.source = answer.text
     farewells = [answer.text if answer.kept else _farewell(name, answer) for name, answer in left.items()]
@@ -140,7 +144,7 @@ def with_answers(lesson: Any, written: dict[str, Answer]) -> Any:
 
 
 def _farewell(name: str, answer: Answer) -> str:
-    return f"Your answer to `{name}`, which has no place in this version of the lesson:\n\n{_fenced(answer.text)}"
+    return f"Your answer to `{name}`, which has no place in this version:\n\n{_fenced(answer.text)}"
 
 
 def _fenced(text: str) -> str:

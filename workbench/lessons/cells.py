@@ -60,7 +60,9 @@ def text_hash(notebook: Notebook) -> str:
 
     Empty cells are skipped: JupyterLab appends one when the last cell is run.
     """
-    text = [[c.get("cell_type"), source(c), c.get("attachments")] for c in notebook["cells"] if source(c).strip()]
+    text = [
+        [c.get("cell_type"), source(c), c.get("attachments")] for c in notebook["cells"] if source(c).strip()
+    ]
     return _digest(text)
 
 
@@ -78,7 +80,7 @@ def _digest(data: object) -> str:
 
 
 def python(cell: Cell) -> str:
-    """A code cell as plain Python: a timing magic gives way to what it times, any other line magic to `pass`."""
+    """A code cell as plain Python: a timing magic gives way to what it times, any other to `pass`."""
     lines = []
     for line in source(cell).split("\n"):
         magic = _MAGIC.match(line)
@@ -106,7 +108,9 @@ def trees(notebook: Notebook) -> Iterator[ast.Module]:
 def magics(cell: Cell) -> set[str]:
     """Names of the IPython magics in a cell; `!` stands for a shell command."""
     found = {magic[3] for line in source(cell).split("\n") if (magic := _MAGIC.match(line))}
-    return found | ({"!"} if any(line.lstrip().startswith("!") for line in source(cell).split("\n")) else set())
+    return found | (
+        {"!"} if any(line.lstrip().startswith("!") for line in source(cell).split("\n")) else set()
+    )
 
 
 def calls(root: ast.AST, name: str) -> Iterator[ast.Call]:

@@ -57,7 +57,9 @@ class Prediction:
 
     def __post_init__(self) -> None:
         if not self.id or not self.question:
-            raise WorkbenchError(f"a prediction needs an id and a question, but {self.id!r}, {self.question!r} came")
+            raise WorkbenchError(
+                f"a prediction needs an id and a question, but {self.id!r}, {self.question!r} came"
+            )
         if self.numeric:
             low, high = self.choices
             if not (math.isfinite(low) and math.isfinite(high) and low < high):
@@ -80,7 +82,9 @@ class Prediction:
         if self.numeric:
             low, high = self.choices
             if not isinstance(guess, int | float) or not low <= guess <= high:
-                raise WorkbenchError(f"expected a number from {low} to {high} {self.unit}".rstrip() + f", not {guess!r}")
+                raise WorkbenchError(
+                    f"expected a number from {low} to {high} {self.unit}".rstrip() + f", not {guess!r}"
+                )
         elif guess not in self.choices:
             raise WorkbenchError(f"expected one of {', '.join(map(repr, self.choices))}, not {guess!r}")
         bound = {"lesson": self.lesson} if self.lesson else {}
@@ -115,11 +119,12 @@ class Prediction:
             )
         else:
             inputs = "<br>".join(
-                f'<label><input type="radio" name="{name}"> {html.escape(choice)}</label>' for choice in self.choices
+                f'<label><input type="radio" name="{name}"> {html.escape(choice)}</label>'
+                for choice in self.choices
             )
         return (
             f'<fieldset class="workbench-prediction"><legend>{html.escape(self.question)}</legend>{inputs}'
-            "<p><small>Decide before you read on. In JupyterLab your guess is kept and shown again.</small></p>"
+            "<p><small>Decide before you read on; in JupyterLab your guess is kept.</small></p>"
             "</fieldset>"
         )
 
@@ -131,7 +136,9 @@ class Prediction:
         if self.numeric:
             low, high = self.choices
             field: Any = widgets.Text(placeholder="a number", layout=widgets.Layout(width="10em"))
-            asked: list[Any] = [widgets.HBox([field, widgets.Label(f"{self.unit} ({low:g} to {high:g})".strip())])]
+            asked: list[Any] = [
+                widgets.HBox([field, widgets.Label(f"{self.unit} ({low:g} to {high:g})".strip())])
+            ]
         else:
             field = widgets.RadioButtons(options=self.choices, value=None, layout=wide, tooltip=self.question)
             asked = [field]
@@ -193,7 +200,9 @@ class Recall:
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         from workbench_widgets.explorer import front_end_listens
 
-        text = str(self) if front_end_listens() else f"Compare it with your own guess. {self.measured()}".strip()
+        text = (
+            str(self) if front_end_listens() else f"Compare it with your own guess. {self.measured()}".strip()
+        )
         return {"text/html": f'<p class="workbench-recall">{html.escape(text)}</p>', "text/plain": text}
 
 

@@ -40,7 +40,9 @@ def table(rows: list[Row]) -> "Table":
         shown.add_column(column, overflow="fold")
     for row in rows:
         exercises = f"{len(row['passed'])} of {len(row['exercises'])}" if row["exercises"] else "none to do"
-        predictions = f"{len(row['predicted'])} of {len(row['predictions'])}" if row["predictions"] else "none asked"
+        predictions = (
+            f"{len(row['predicted'])} of {len(row['predictions'])}" if row["predictions"] else "none asked"
+        )
         ran = f"{row['cells_run']} of {row['cells']}"
         shown.add_row(row["lesson"], row["state"], ran, exercises, str(row["hints"]), predictions)
     return shown
@@ -66,7 +68,9 @@ def _row(key: str, title: str, lesson: Notebook, target: Path, kept: dict[str, l
         "title": title,
         "edited": touched(target, key),
         "cells_run": max((sum(map(_has_run, code_cells(copy))) for copy in copies), default=0),
-        "cells": max((sum(bool(source(c).strip()) for c in code_cells(n)) for n in copies or [lesson]), default=0),
+        "cells": max(
+            (sum(bool(source(c).strip()) for c in code_cells(n)) for n in copies or [lesson]), default=0
+        ),
         "exercises": asked,
         "passed": [name for name in asked if passes[name]],
         "attempts": len(attempts),
@@ -82,7 +86,13 @@ def _has_run(cell: dict[str, Any]) -> bool:
 
 
 def _state(row: Row) -> str:
-    finished = len(row["passed"]) == len(row["exercises"]) if row["exercises"] else row["cells_run"] >= row["cells"]
+    finished = (
+        len(row["passed"]) == len(row["exercises"]) if row["exercises"] else row["cells_run"] >= row["cells"]
+    )
     if finished:
         return "done"
-    return "started" if any(row[sign] for sign in ("edited", "cells_run", "attempts", "hints", "predicted")) else "not started"
+    return (
+        "started"
+        if any(row[sign] for sign in ("edited", "cells_run", "attempts", "hints", "predicted"))
+        else "not started"
+    )

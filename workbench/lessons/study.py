@@ -71,7 +71,11 @@ class StudyReport:
         """The report for a human: a count where there is nothing to decide, else one sentence a lesson."""
         counts = [
             f"{len(some)} lesson{'s' * (len(some) != 1)} {did} {self.target}."
-            for some, did in [(self.written, "written to"), (self.updated, "updated in"), (self.kept, "as before in")]
+            for some, did in [
+                (self.written, "written to"),
+                (self.updated, "updated in"),
+                (self.kept, "as before in"),
+            ]
             if some
         ]
         return counts + [outcome.sentence for outcome in self.beside]
@@ -178,7 +182,9 @@ def _bring(shelf: Shelf, lesson: Lesson, keys: set[str]) -> Outcome:
         return Outcome(lesson.key, "kept", files[-1], f"{lesson.key} is as before.")
 
     fresh = blanks.blank(lesson.notebook, lesson.key)
-    donors = files or [path for key in _former_names(shelf, lesson, keys) for path in chain(shelf.target, key)]
+    donors = files or [
+        path for key in _former_names(shelf, lesson, keys) for path in chain(shelf.target, key)
+    ]
     update = blanks.with_answers(fresh, _answers(shelf, donors))
     head = files[-1] if files else None
     outcome = _place(shelf, lesson, head, fresh, update)
@@ -207,12 +213,14 @@ def _place(shelf: Shelf, lesson: Lesson, head: Path | None, fresh: Any, update: 
     shelf.sign(place, update)
     if head is None:
         return Outcome(lesson.key, "written", place, f"{place.name} is new.")
-    sentence = f"You have worked on {head.name}: its update is beside it, {shelf.name(place)}, with your answers."
+    sentence = (
+        f"You have worked on {head.name}: its update is beside it, {shelf.name(place)}, with your answers."
+    )
     return Outcome(lesson.key, "beside", place, sentence)
 
 
 def _answers(shelf: Shelf, files: list[Path]) -> dict[str, blanks.Answer]:
-    """Answers from all files of a lesson; for one exercise, the newest file that the learner edited counts."""
+    """Answers from all files of a lesson; for one exercise the newest file that was edited counts."""
     newest_first = sorted(reversed(files), key=shelf.untouched)
     found: dict[str, blanks.Answer] = {}
     for path in newest_first:
@@ -250,7 +258,11 @@ def _free_places(place: Path, beside: bool) -> Iterator[Path]:
 
 def _same(before: os.stat_result, after: os.stat_result) -> bool:
     """Whether nobody has saved the file in between."""
-    return (before.st_mtime_ns, before.st_size, before.st_ino) == (after.st_mtime_ns, after.st_size, after.st_ino)
+    return (before.st_mtime_ns, before.st_size, before.st_ino) == (
+        after.st_mtime_ns,
+        after.st_size,
+        after.st_ino,
+    )
 
 
 def _beside(path: Path, text: str) -> Path:

@@ -86,6 +86,7 @@ class Call:
     walk: "Walk"
     name: str
     what: str
+    target: Any
     module: nn.Module | None
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
@@ -203,33 +204,46 @@ class Walk(fx.Interpreter):
         return value
 
     def _apply(self, node: fx.Node, value: Any) -> Any:
+        """What the value of this node sees; None for a constant."""
         if node.op == "placeholder":
             first = not self.seen
             return self._image(value) if first and isinstance(value, Tensor) else None
         if node.op == "output":
             return map_arg(node.args[0], self.seen.get)
-        found = [seen for n in node.all_input_nodes if (seen := self.seen.get(n)) is not None]
-        if not found or not _has_tensor(value):
-            return None
+        found = [self.seen.get(n) for n in node.all_input_nodes]
         if node.target is operator.getitem and isinstance(found[0], tuple):
             return found[0][node.args[1]]  # type: ignore[index]
-        target, module = node.target, None
-        if node.op == "call_module":
-            module = self.module.get_submodule(str(node.target))
-            target = type(module)
-        name = str(node.target) if module is not None else node.name
-        what = target if isinstance(target, str) else getattr(target, "__name__", str(target))
-        if what == "fn":  # the functions that torch.nn.functional dispatches on a flag
-            what = node.name.rstrip("_0123456789")
-        args = map_arg(node.args, self.env.__getitem__)
-        kwargs = map_arg(node.kwargs, self.env.__getitem__)
-        seen = [self.seen[n] for n in node.all_input_nodes if isinstance(self.seen.get(n), Seen)]
-        first = bool(node.args) and isinstance(map_arg(node.args[0], self.seen.get), Seen)
-        call = Call(self, name, what, module, args, kwargs, seen, value, first)
-        apply = self.rules.get(target)
+        seen = [one for some in found for one in (some if isinstance(some, tuple) else [some])]
+        seen = [one for one in seen if one is not None]
+        if not seen or not _has_tensor(value):
+            return None
+        call = self._call(node, seen, value)
+        apply = self.rules.get(call.target)
         if apply is None:
             raise call.refuse("it has no rule; give it one, e.g. rules={...: 'pointwise'}")
         return apply(call)
+
+    def _call(self, node: fx.Node, seen: list[Seen], value: Any) -> Call:
+        target: Any = node.target
+        module, name = None, node.name
+        if node.op == "call_module":
+            module, name = self.module.get_submodule(target), target
+            target = type(module)
+        what = target if isinstance(target, str) else getattr(target, "__name__", str(target))
+        if what == "fn":  # the functions that torch.nn.functional dispatches on a flag
+            what = node.name.rstrip("_0123456789")
+        return Call(
+            walk=self,
+            name=name,
+            what=what,
+            target=target,
+            module=module,
+            args=map_arg(node.args, self.env.__getitem__),
+            kwargs=map_arg(node.kwargs, self.env.__getitem__),
+            seen=seen,
+            value=value,
+            first_is_followed=bool(node.args) and isinstance(map_arg(node.args[0], self.seen.get), Seen),
+        )
 
     def _image(self, image: Tensor) -> Seen:
         spatial = tuple(image.shape[2:])

@@ -1,7 +1,7 @@
 // Draws Explorers and figures. Shared by JupyterLab (as the head of live.js) and the book (as the head of book.js),
 // so that what is live and what is baked cannot drift apart. Plain script: browsers block modules from file://.
 
-const PLOTLY_OPTIONS = { displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+const PLOTLY_OPTIONS = { displaylogo: false, displayModeBar: "hover", modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
 
 /* ---- light and dark ---------------------------------------------------------------------------------------- */
 
@@ -39,7 +39,7 @@ function fitted(layout, width, templates) {
     own.height = Math.max(240, ((own.height ?? 420) * width) / own.width);
     own.width = width;
   }
-  own.margin = { l: 56, r: 16, t: own.title?.text ? 48 : 16, b: 48, ...own.margin };
+  own.margin = { l: 56, r: 16, t: own.title?.text ? 56 : 32, b: 48, ...own.margin };
   if (width < 520) {
     // margins are for wide pages; axes make their own room
     own.margin = { ...own.margin, l: Math.min(own.margin.l, 48), r: Math.min(own.margin.r, 12) };
@@ -297,12 +297,12 @@ function mountExplorer(root, descriptor, ask, tools) {
     drawing ??= draw().catch((error) => fail(String(error.message ?? error))).finally(() => { drawing = null; });
     return drawing;
   };
-  const show = (next) => {
+  const show = async (next) => {
     frame = next;
     wrong.hidden = true;
     stage.classList.remove("wbx-stale");
-    root.removeAttribute("aria-busy");
-    return redraw();
+    await redraw();
+    if (frame === next) root.removeAttribute("aria-busy");
   };
   const fail = (message) => {
     wrong.textContent = message;

@@ -1,0 +1,34 @@
+"""Small lessons, written where a test wants them, and a look at what is still running."""
+
+import os
+from pathlib import Path
+
+import nbformat
+import psutil
+from lesson_making import code, markdown, notebook, write
+
+from workbench.lessons.model import Lesson
+
+
+def write_lesson(root: Path, name: str, *cells: str, **declared: object) -> Lesson:
+    """A lesson `01-small/<name>`: a heading, the parameters, then these code cells (the first is cell 3)."""
+    parameters = code('budget = "lesson"\nseed = 0', ["parameters"])
+    lesson = notebook([markdown(f"# {name}"), parameters, *map(code, cells)], **declared)
+    return Lesson.read(write(root, f"01-small/{name}", lesson), root)
+
+
+def printed(notebook: Path) -> str:
+    """All that an executed notebook has printed."""
+    cells = nbformat.read(notebook, as_version=4).cells
+    outputs = [output for cell in cells for output in cell.get("outputs", ())]
+    return "".join(output.text for output in outputs if output.output_type == "stream")
+
+
+def running_with(mark: str) -> list[psutil.Process]:
+    """The processes whose command line contains `mark`."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "status"]):
+        if process.pid != os.getpid() and process.info["status"] != psutil.STATUS_ZOMBIE:
+            if mark in " ".join(process.info["cmdline"] or ()):
+                found.append(process)
+    return found
