@@ -9,7 +9,7 @@ import pytest
 
 import workbench.machine
 import workbench.systems
-from workbench.claims import find, record
+from workbench.claims import find, record, source
 
 Write = Callable[..., Path]
 
@@ -49,18 +49,20 @@ def own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def write(tmp_path: Path) -> Iterator[Write]:
-    """`write(source, "toy/toy_system.py")` puts a module into the toy room and forgets an older one."""
+    """`write(text, "toy/toy_system.py")` puts a module into the toy room and forgets an older one."""
 
-    def written(source: str = TOY, name: str = "toy/toy_system.py") -> Path:
+    def written(text: str = TOY, name: str = "toy/toy_system.py") -> Path:
         path = tmp_path / "systems" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if not (path.parent / "__init__.py").exists():
             (path.parent / "__init__.py").touch()
-        path.write_text(textwrap.dedent(source), encoding="utf-8")
+        path.write_text(textwrap.dedent(text), encoding="utf-8")
         forget()
         return path
 
     def forget() -> None:
+        source.read.cache_clear()  # two writes may carry the same time
+        source.definition.cache_clear()
         for module in [module for module in sys.modules if module.startswith("workbench.systems.toy")]:
             del sys.modules[module]
 

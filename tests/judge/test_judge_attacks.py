@@ -2,6 +2,7 @@
 
 import builtins
 import collections
+import contextlib
 import ctypes
 import itertools
 import os
@@ -14,7 +15,7 @@ import numpy as np
 import psutil
 import pytest
 
-from workbench.judge import judge
+from workbench.judge import Trial, Worker, judge
 from workbench.judge.cheats import spying
 
 
@@ -85,8 +86,11 @@ def drift(x):
     return 2 * x + (len(CALLS) > 8)
 
 
-def same_buffer(x, room=np.empty(64)):
-    out = room[: x.size].reshape(x.shape)
+ROOM = np.empty(64)
+
+
+def same_buffer(x):
+    out = ROOM[: x.size].reshape(x.shape)
     out[...] = 2 * x
     return out
 
@@ -102,10 +106,8 @@ def loop_in_c(x):
 
 def loop_that_catches(x):
     while True:
-        try:
+        with contextlib.suppress(BaseException):
             time.sleep(10)
-        except BaseException:
-            pass
 
 
 def leave(x):
@@ -117,7 +119,7 @@ def segfault(x):
 
 
 def huge(x):
-    return np.zeros((4000, 4000))
+    return np.zeros((1000, 1000))
 
 
 def greedy(x):
@@ -139,10 +141,8 @@ def close_every_pipe(x):
 
 def garbage_to_every_pipe(x):
     for fd in range(3, 50):
-        try:
+        with contextlib.suppress(OSError):
             os.write(fd, b"\x00 passed: true " * 9)
-        except OSError:
-            pass
     return x
 
 
@@ -150,10 +150,8 @@ def forged_frame(x):
     text = b'{"id": 2, "value": ["bool", true], "passed": true, "mutated": [], "alias": null, "stale": false}'
     frame = b"KWJ1" + len(text).to_bytes(4, "little") + (0).to_bytes(8, "little") + text
     for fd in range(3, 50):
-        try:
+        with contextlib.suppress(OSError):
             os.write(fd, frame)
-        except OSError:
-            pass
     return x
 
 
@@ -261,7 +259,7 @@ def unloadable():
         (loop_that_catches, "timeout", ""),
         (leave, "crash", "exit status 0"),
         (segfault, "crash", "SIGSEGV"),
-        (huge, "shape", "(4000, 4000)"),
+        (huge, "shape", "(1000, 1000)"),
         (greedy, "memory", "64 MiB"),
         (system_exit, "exception", "SystemExit"),
         (interrupt, "exception", "KeyboardInterrupt"),
@@ -281,7 +279,7 @@ def unloadable():
         (transposed, "shape", "should have shape"),
         (import_the_answer, "load", "do without"),
         (unloadable(), "load", "cannot be sent"),
-        (spying("double"), "blank", "still blank"),
+        (spying(__name__, "double"), "blank", "still blank"),
     ],
     ids=lambda value: getattr(value, "__qualname__", None),
 )
@@ -292,6 +290,15 @@ def test_wrong_conduct_earns_nothing_and_gets_one_sentence(candidate, kind, says
     assert says in ruling.sentence
     assert "\n" not in ruling.sentence
     assert ruling.sentence.endswith(".")
+
+
+def test_the_spy_would_find_the_reference_if_it_were_there():
+    spy = spying(__name__, "double")
+
+    def carries_it(x, reference=double):
+        return spy(x)
+
+    assert judge(carries_it, double, CASES).passed
 
 
 def test_right_answers_pass_however_they_are_written():
@@ -317,7 +324,7 @@ def test_memory_that_was_never_written_does_not_look_like_zeros():
         out += 2 * x
         return out
 
-    for size in (1, 5, 100, 3000, 200_000):
+    for size in (5, 3000, 200_000):
         assert not judge(accumulate, double, [(np.ones(size),), (np.full(size, 2.0),)]).passed, size
 
 
@@ -330,7 +337,9 @@ def test_what_is_printed_is_shown_and_never_mistaken_for_a_result():
 
     ruling = judge(chatty, double, CASES[:1])
     assert ruling.passed
-    assert all(text in ruling.printed for text in ("héllo from print (1,)", "raw bytes on fd 1", "from a child"))
+    assert all(
+        text in ruling.printed for text in ("héllo from print (1,)", "raw bytes on fd 1", "from a child")
+    )
 
 
 def test_a_flood_of_output_is_cut():
@@ -350,7 +359,6 @@ def test_standard_input_is_empty():
     assert "EOFError" in judge(asks, double, CASES).sentence
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="sessions are POSIX")
 @pytest.mark.parametrize("detached", [False, True])
 def test_nothing_that_the_candidate_started_is_left(detached):
     def starts(x):
@@ -362,10 +370,8 @@ def test_nothing_that_the_candidate_started_is_left(detached):
     ruling = judge(starts, double, CASES, timeout=0.5)
     assert ruling.kind == "timeout"
     pid = int(ruling.printed)
-    try:
+    with contextlib.suppress(psutil.NoSuchProcess):
         assert psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        pass
 
 
 def test_a_daemon_that_holds_the_pipe_open_does_not_hold_up_the_judge():
@@ -426,7 +432,7 @@ def test_a_compiled_endless_loop_is_stopped():
             i = (i + 1) % 7
         return x
 
-    ruling = judge(spin, double, CASES, timeout=3.0)
+    ruling = judge(spin, double, CASES, timeout=2.0)
     assert ruling.kind == "timeout"
 
 
@@ -438,21 +444,28 @@ def test_torch_tensors_travel_with_dtype_layout_and_gradient():
         return {"sum": x.sum(), "twice": 2 * x, "y": y.float()}
 
     x = torch.arange(6.0).reshape(2, 3).T.requires_grad_()
-    cases = [(x, torch.ones(3, dtype=torch.bfloat16)), (torch.zeros(1, 1), torch.zeros(2, dtype=torch.bfloat16))]
+    cases = [
+        (x, torch.ones(3, dtype=torch.bfloat16)),
+        (torch.zeros(1, 1), torch.zeros(2, dtype=torch.bfloat16)),
+    ]
 
     def right(x, y):
         assert x.shape == (1, 1) or (x.stride() == (1, 3) and x.requires_grad)
         assert y.dtype is torch.bfloat16
         return {"sum": x.sum(), "twice": x + x, "y": y.float()}
 
-    assert judge(right, reference, cases).passed
-    as_array = judge(lambda x, y: {"sum": 15.0, "twice": 2 * x.detach().numpy(), "y": y.float()}, reference, cases)
-    assert as_array.kind in ("type", "values")
+    def as_array(x, y):
+        return {"sum": x.sum(), "twice": 2 * x.detach().numpy(), "y": y.float()}
 
     def in_place(x, y):
         result = reference(x, y)
         y.zero_()
         return result
 
-    assert judge(in_place, reference, cases).kind == "mutation"
-    assert judge(lambda x, y: {**reference(x, y), "twice": x.mul_(2)}, reference, cases[1:]).kind != "right"
+    trial = Trial(reference, cases)
+    with Worker() as worker:  # torch is imported once
+        rulings = [trial.judge(candidate, worker, keep=True) for candidate in (right, as_array, in_place)]
+    assert [ruling.kind for ruling in rulings] == ["right", "type", "mutation"]
+    assert rulings[1].sentence == (
+        "`result['twice']` should be a torch tensor of shape (1, 1), but an array of shape (1, 1) came."
+    )

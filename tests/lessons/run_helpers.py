@@ -1,5 +1,6 @@
 """Small lessons, written where a test wants them, and a look at what is still running."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -24,11 +25,13 @@ def printed(notebook: Path) -> str:
     return "".join(output.text for output in outputs if output.output_type == "stream")
 
 
-def running_with(mark: str) -> list[psutil.Process]:
-    """The processes whose command line contains `mark`."""
+def running(build: Path) -> list[psutil.Process]:
+    """The processes that have this build folder in their environment, but for this one and its warm ones."""
+    ours = {os.getpid(), *(child.pid for child in psutil.Process().children())}
     found = []
-    for process in psutil.process_iter(["cmdline", "status"]):
-        if process.pid != os.getpid() and process.info["status"] != psutil.STATUS_ZOMBIE:
-            if mark in " ".join(process.info["cmdline"] or ()):
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            mine = process.environ().get("WORKBENCH_BUILD") == str(build)
+            if mine and process.status() != psutil.STATUS_ZOMBIE and process.pid not in ours:
                 found.append(process)
     return found

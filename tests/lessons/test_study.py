@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -211,6 +212,18 @@ def test_the_answer_to_a_dropped_exercise_is_kept_through_later_updates(root: Pa
     assert text(beside.path).count("return '```'") == 1
 
 
+def test_an_older_answer_in_an_untouched_update_is_not_taken_away(root: Path, desk: Path) -> None:
+    [outcome] = study(desk, root=root).written
+    edit(outcome.path, 2, "def radius(depth): return 41")
+    update(root)
+    [beside] = study(desk, root=root).beside
+    edit(outcome.path, 2, "def radius(depth): return 42")
+    update(root, "A third time")
+    [second] = study(desk, root=root).beside
+    assert "return 41" in text(beside.path)
+    assert "return 42" in text(second.path)
+
+
 def test_a_change_that_the_learner_already_has_brings_nothing(root: Path, desk: Path) -> None:
     [outcome] = study(desk, root=root).written
     edit(outcome.path, 0, "# Look again")
@@ -345,7 +358,7 @@ def test_a_save_during_the_update_wins(root: Path, desk: Path, monkeypatch: pyte
     update(root)
     carry = blank.with_answers
 
-    def learner_saves(*arguments: object) -> object:
+    def learner_saves(*arguments: Any) -> Any:
         edit(outcome.path, 0, "saved in the last moment")
         return carry(*arguments)
 

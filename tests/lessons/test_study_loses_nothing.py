@@ -116,7 +116,7 @@ class LearnersDesk(RuleBasedStateMachine):
 
 
 LearnersDesk.TestCase.settings = settings(
-    max_examples=40,
+    max_examples=25,
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

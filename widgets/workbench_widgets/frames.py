@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -117,9 +118,9 @@ def _rounded(values: np.ndarray, digits: int) -> Json:
 
 
 def _round(x: float, digits: int) -> float | int | None:
-    if x != x or x in (float("inf"), float("-inf")):
+    if not math.isfinite(x):
         return None
-    if x == int(x) and abs(x) < 2**53:
-        return int(x)
-    near = float(f"{x:.{digits}g}")
-    return int(near) if near == int(near) and abs(near) < 2**53 else near
+    near = x if x.is_integer() else float(f"{x:.{digits}g}")
+    if not math.isfinite(near):  # 1.7e308 has nothing above it to round to
+        near = x
+    return int(near) if near.is_integer() and abs(near) < 2**53 else near

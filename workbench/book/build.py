@@ -92,8 +92,9 @@ def _write_source(material: Material, source: Path) -> None:
     _write(source / "index.md", pages.front(material))
     for chapter in material.chapters:
         _write(source / chapter.folder / "index.md", pages.chapter_page(material, chapter))
+    keys = {page.lesson.key for page in material.pages}
     for page in material.pages:
-        shown = prepare(page, pages.header(material, page), pages.footer(page))
+        shown = prepare(page, pages.header(material, page), pages.footer(page), keys)
         _write(source / f"{page.lesson.key}.ipynb", json.dumps(shown))
     _write_scripts(source / "_static")
 

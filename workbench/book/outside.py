@@ -10,14 +10,16 @@ REMOTE = re.compile(r"^\s*(?:https?:)?//", re.IGNORECASE)
 LOADING_RELS = {"stylesheet", "icon", "preload", "prefetch", "modulepreload", "preconnect", "dns-prefetch", "manifest"}
 SOURCES = {"src", "srcset", "poster", "data", "background"}
 
-_URL = r"""\s*[`'"]?\s*(?P<url>(?:https?:)?//[^\s`'")]+)"""
-CSS_LOADS = re.compile(rf"(?:url\(|@import){_URL}", re.IGNORECASE)
+# every address in a style or script that stands in quotes or brackets, and what before it makes it a load
+ADDRESS = re.compile(r"""[`'"(]\s*(?P<url>(?:https?:)?//[^\s`'")]+)""", re.IGNORECASE)
+CSS_LOADS = re.compile(r"(?:url\(\s*|@import\s*)$", re.IGNORECASE)
 JS_LOADS = re.compile(
-    rf"""(?:\bfetch\(|\bimport\(|\bimport\s|\bfrom\s|\bimportScripts\(|\bnew\s+(?:Shared)?Worker\(|\bsendBeacon\(
-      |\bnew\s+WebSocket\(|\.open\(\s*["'`][A-Z]+["'`]\s*,|\.src\s*=(?!=)
-      |\.href\s*=(?!=)(?=\s*["'`][^"'`\s]+\.css\b)){_URL}""",
+    r"""(?:\b(?:fetch|import|importScripts|sendBeacon)\(|\b(?:import|from)|\.src\s*=
+      |\bnew\s+(?:(?:Shared)?Worker|WebSocket|EventSource)\(|\.open\(\s*["'`][a-z]+["'`]\s*,)\s*$""",
     re.IGNORECASE | re.VERBOSE,
 )
+STYLE_SHEET = re.compile(r"\.href\s*=\s*$")
+BEFORE = 40  # characters before an address that can make it a load
 
 # plotly's map traces load icons; figures.py lets no map trace into the book
 NEVER_REACHED = {("_static/plotly.min.js", "https://cdn.jsdelivr.net/npm/@mapbox/maki")}
@@ -50,17 +52,20 @@ def _never_reached(load: Outside) -> bool:
     return any(load.file == file and load.url.startswith(url) for file, url in NEVER_REACHED)
 
 
-def _matches(pattern: re.Pattern[str], text: str, first_line: int = 1) -> Iterator[tuple[int, str]]:
-    for match in pattern.finditer(text):
-        yield first_line + text.count("\n", 0, match.start()), match["url"]
+def _loads(pattern: re.Pattern[str], text: str, first_line: int = 1) -> Iterator[tuple[int, str]]:
+    for match in ADDRESS.finditer(text):
+        at = match.start() + (match[0][0] == "(")  # a bracket belongs to the call, a quote to the address
+        before, url = text[max(0, at - BEFORE) : at], match["url"]
+        if pattern.search(before) or (STYLE_SHEET.search(before) and ".css" in url):
+            yield first_line + text.count("\n", 0, match.start()), url
 
 
 def _css(text: str) -> Iterator[tuple[int, str]]:
-    return _matches(CSS_LOADS, text)
+    return _loads(CSS_LOADS, text)
 
 
 def _js(text: str) -> Iterator[tuple[int, str]]:
-    return _matches(JS_LOADS, text)
+    return _loads(JS_LOADS, text)
 
 
 def _html(text: str) -> Iterator[tuple[int, str]]:
@@ -89,7 +94,7 @@ class _Page(HTMLParser):
             for url in value.split(",") if name == "srcset" else [value]:
                 if loads and REMOTE.match(url):
                     self.found.append((line, url.strip().split()[0]))
-        self.found += _matches(CSS_LOADS, values.get("style", ""), line)
+        self.found += _loads(CSS_LOADS, values.get("style", ""), line)
         self.within = tag
         if tag == "script" and values.get("type", "") not in ("", "module", "text/javascript"):
             self.within = ""  # data, not script
@@ -100,7 +105,7 @@ class _Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         pattern = {"script": JS_LOADS, "style": CSS_LOADS}.get(self.within)
         if pattern:
-            self.found += _matches(pattern, data, self.getpos()[0])
+            self.found += _loads(pattern, data, self.getpos()[0])
 
 
 READERS = {".html": _html, ".css": _css, ".js": _js}

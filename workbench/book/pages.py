@@ -229,7 +229,9 @@ def _command(command: str) -> str:
 def _number(value: Any) -> str:
     if value is None:
         return "unknown"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return str(value)
 
 
 def _plain(text: str) -> str:

@@ -1,6 +1,8 @@
 """An executed notebook as the notebook that the page shows: what readers need and nothing of the machinery."""
 
 import re
+from collections.abc import Collection
+from posixpath import join, normpath
 from typing import Any
 
 from workbench.errors import WorkbenchError
@@ -14,12 +16,17 @@ Cell = dict[str, Any]
 GONE_TAGS = {"remove-cell", "injected-parameters"}
 SOLUTION = re.compile(r"^([ \t]*)### BEGIN SOLUTION.*?^[ \t]*### END SOLUTION[^\n]*$", re.DOTALL | re.MULTILINE)
 SOLUTION_MARKS = re.compile(r"^[ \t]*### (?:BEGIN|END) SOLUTION[^\n]*\n?", re.MULTILINE)
+LESSON_LINK = re.compile(r"\]\((?!https?:)([^)\s#]+)\.ipynb(?:#[^)]*)?\)")
 HEADING = re.compile(r"\A\s*#\s[^\n]*\n?")
 
 
-def prepare(page: Page, header: str, footer: str) -> dict[str, Any]:
-    """The page's notebook: `header` stands below its title, `footer` at its end, both HTML."""
+def prepare(page: Page, header: str, footer: str, lessons: Collection[str]) -> dict[str, Any]:
+    """The page's notebook: `header` stands below its title, `footer` at its end, both HTML.
+
+    `lessons` holds the keys of all lessons in the book; a link to another one is an error.
+    """
     cells = [shown for number, cell in enumerate(page.notebook["cells"], 1) for shown in _shown(cell, number, page)]
+    _check_links(cells, page, lessons)
     first = next((i for i, cell in enumerate(cells) if cell["cell_type"] == "markdown"), None)
     title = HEADING.match(_source(cells[first])) if first is not None else None
     if first is None or title is None:
@@ -55,6 +62,14 @@ def _shown(cell: Cell, number: int, page: Page) -> list[Cell]:
     if "parameters" in tags:
         return [_code(source, outputs, "hide-input", "Show the parameters of this run")]
     return [_code(source, outputs, *(["hide-input", "Show the code"] if "hide-input" in tags else []))]
+
+
+def _check_links(cells: list[Cell], page: Page, lessons: Collection[str]) -> None:
+    for cell in cells:
+        for link in LESSON_LINK.findall(cell["source"]) if cell["cell_type"] == "markdown" else []:
+            key = normpath(join(page.lesson.chapter, link))
+            if key not in lessons:
+                raise WorkbenchError(f"{page.lesson.key} links to {link}.ipynb, which is no lesson of the book")
 
 
 def _output(output: dict[str, Any], where: str) -> dict[str, Any]:

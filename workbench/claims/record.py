@@ -117,15 +117,15 @@ def records(key: str) -> list[Record]:
     file = records_file(key)
     if not file.is_file():
         return []
-    latest: dict[tuple[str, str], Record] = {}
+    latest: dict[tuple[str, str], dict[str, Any]] = {}
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
         if line.strip():
             try:
-                record = Record.restored(json.loads(line))
-            except (ValueError, TypeError) as error:
-                raise WorkbenchError(f"line {number} of {file.name} is not a record: {error}") from None
-            latest[record.claim, record.budget] = record
-    return list(latest.values())
+                stored = json.loads(line)
+                latest[stored["claim"], stored["budget"]] = stored
+            except (ValueError, TypeError, KeyError) as error:
+                raise WorkbenchError(f"line {number} of {file.name} is not a record: {error!r}") from None
+    return [Record.restored(stored) for stored in latest.values()]
 
 
 def standing(key: str) -> dict[str, Record]:

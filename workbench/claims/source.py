@@ -16,7 +16,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 from workbench._paths import PACKAGE
@@ -27,6 +27,8 @@ WORDS = {"says", "paper"}
 SYNTAX_ONLY = {"ctx", "kind", "type_comment"}
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 IMPORTS = (ast.Import, ast.ImportFrom)
+
+_known: set[tuple[Path, int, int]] = set()
 
 # Either (module, name) for a definition, or (dotted name, None) for a whole module or library.
 Target = tuple[str, str | None]
@@ -45,11 +47,24 @@ class Source:
 
 def claim_hash(system: str, claim: str) -> str | None:
     """Hash of what a present system's claim depends on; None where the system or the claim is gone."""
+    forget_edited()
     module = find.system_module(system)
     start = claim_nodes(module, claim) if module else []
     if not module or not start:
         return None
     return hashlib.sha256("\n".join(sorted(closure(module, start))).encode()).hexdigest()[:16]
+
+
+def forget_edited() -> None:
+    """Keeps what was read until a file of the package changes: hundreds of claims share most of it."""
+    global _known
+    files = (file for folder in {PACKAGE, find.SYSTEMS} for file in folder.rglob("*.py*"))
+    stats = {file: file.stat() for file in files if file.suffix in (".py", ".pyi")}
+    now = {(file, stat.st_mtime_ns, stat.st_size) for file, stat in stats.items()}
+    if now != _known:
+        read.cache_clear()
+        definition.cache_clear()
+        _known = now
 
 
 def claim_nodes(module: str, claim: str) -> Sequence[ast.AST]:
@@ -74,20 +89,35 @@ def claim_nodes(module: str, claim: str) -> Sequence[ast.AST]:
 
 def closure(module: str, start: Sequence[ast.AST]) -> Iterator[str]:
     """One line for each definition that is reached: where it stands, its syntax, what its names mean."""
-    todo: list[tuple[str, str, Sequence[ast.AST]]] = [(module, "", start)]
-    seen = {(module, "")}
+    line, todo = described(module, "", start)
+    yield line
+    seen = set(todo)
     while todo:
-        module, name, nodes = todo.pop()
-        package, meanings = read(module).package, []
-        for node in nodes:
-            local, _ = imports(ast.walk(node), module, package)  # a function may import what it uses
-            for used in sorted(uses(node)):
-                for where, what in resolve(module, used.split("."), local):
-                    meanings.append(f"{used}={where}:{what}")
-                    if what is not None and (where, what) not in seen:
-                        seen.add((where, what))
-                        todo.append((where, what, read(where).defined[what]))
-        yield " ".join([f"{module}:{name}", *map(plain, nodes), *meanings])
+        line, targets = definition(*todo.pop())
+        yield line
+        todo += [target for target in targets if target not in seen]
+        seen.update(targets)
+
+
+@cache
+def definition(module: str, name: str) -> tuple[str, list[tuple[str, str]]]:
+    """A top-level definition's line, and the definitions that it uses."""
+    return described(module, name, read(module).defined[name])
+
+
+def described(module: str, name: str, nodes: Sequence[ast.AST]) -> tuple[str, list[tuple[str, str]]]:
+    """The line of some code of a module, and the definitions that it uses."""
+    package = read(module).package
+    meanings = []
+    targets: dict[tuple[str, str], None] = {}  # a set that keeps its order
+    for node in nodes:
+        local, _ = imports(ast.walk(node), module, package)  # a function may import what it uses
+        for used in sorted(uses(node)):
+            for where, what in resolve(module, used.split("."), local):
+                meanings.append(f"{used}={where}:{what}")
+                if what is not None:
+                    targets[where, what] = None
+    return " ".join([f"{module}:{name}", *map(plain, nodes), *meanings]), list(targets)
 
 
 def resolve(module: str, parts: Sequence[str], local: dict[str, Target]) -> Iterator[Target]:
@@ -122,20 +152,16 @@ def is_measured(module: str) -> bool:
     return top == PACKAGE.name and parts[:1] != ["claims"]
 
 
+@cache
 def read(module: str) -> Source:
     """A module's source with the re-exports of its `.pyi` stub; empty where there is none."""
     file = file_of(module)
     if file is None:
         return Source("", [], {}, {}, [])
-    stub = file.with_suffix(".pyi")
-    return parse(module, tuple((path, path.stat().st_mtime_ns) for path in (file, stub) if path.is_file()))
-
-
-@lru_cache(maxsize=1024)
-def parse(module: str, versions: tuple[tuple[Path, int], ...]) -> Source:
-    """Parses a module and its stub; the times of change are there for the cache to notice an edit."""
     body: list[ast.stmt] = []
-    for path, _ in versions:
+    for path in (file, file.with_suffix(".pyi")):
+        if not path.is_file():
+            continue
         try:
             body += ast.parse(path.read_text(encoding="utf-8")).body
         except SyntaxError as error:
@@ -144,7 +170,7 @@ def parse(module: str, versions: tuple[tuple[Path, int], ...]) -> Source:
     for statement in body:
         for name in touched(statement):
             defined[name].append(statement)
-    package = module if versions[0][0].name == "__init__.py" else module.rpartition(".")[0]
+    package = module if file.name == "__init__.py" else module.rpartition(".")[0]
     imported, stars = imports(top_level(body), module, package)
     return Source(package, body, dict(defined), imported, stars)
 

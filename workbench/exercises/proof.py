@@ -64,8 +64,9 @@ def _unwritten(exercise: Exercise) -> list[str]:
 def _from_outside(exercise: Exercise) -> list[str]:
     """A spy and an endless loop, each in a process that has never seen the reference."""
     trial, problems = exercise.trial, []
+    spy_for = spying(exercise.reference.__module__, exercise.reference.__qualname__)
     with Worker() as worker:
-        spy = trial.judge(spying(exercise.reference.__qualname__), worker, keep=True)
+        spy = trial.judge(spy_for, worker, keep=True)
         if spy.passed:
             problems.append("looking for the reference in the process is accepted")
         patience, trial.timeout = trial.timeout, PATIENCE

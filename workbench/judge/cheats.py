@@ -6,6 +6,7 @@ They are made from an exercise's own reference, so that conduct alone tells them
 import gc
 import sys
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -76,8 +77,8 @@ def returning(index: int) -> Function:
     return candidate
 
 
-def spying(name: str) -> Function:
-    """Looks for the reference in the callers' frames and among all objects, and asks it."""
+def spying(module: str, name: str) -> Function:
+    """Looks for a function in the callers' frames and among all objects, and asks it."""
 
     def candidate(*args: Any) -> Any:
         seen: list[Any] = list(gc.get_objects())
@@ -86,7 +87,7 @@ def spying(name: str) -> Function:
             seen += [*frame.f_locals.values(), *frame.f_globals.values()]
             frame = frame.f_back  # type: ignore[assignment]
         for thing in seen:
-            if callable(thing) and getattr(thing, "__qualname__", "") == name:
+            if isinstance(thing, FunctionType) and (thing.__module__, thing.__qualname__) == (module, name):
                 return thing(*args)
         return None
 

@@ -62,15 +62,16 @@ class Candidate:
             with _memory(header["memory_mib"]):
                 result = self.function(*args)
             value = wire.encode(wire.plain(result), blobs, limit)
+            if len(json.dumps(value)) > wire.HEADER_LIMIT // 2:
+                value, blobs = wire.encode(wire.Other("a result of very many parts"), []), []
+            old, told = self.last
+            stale = old is not None and _snapshot(old, limit) != told
+            self.last = (result, _snapshot(result, limit))
+            mutated = [i for i, arg in enumerate(args) if _snapshot(arg) != before[i]]
+            alias = _alias(result, args)
         except BaseException as error:
             return _failure(error), []
-        if len(json.dumps(value)) > wire.HEADER_LIMIT // 2:
-            value, blobs = wire.encode(wire.Other("a result of very many parts"), []), []
-        old, told = self.last
-        stale = old is not None and _snapshot(old, limit) != told
-        self.last = (result, _snapshot(result, limit))
-        mutated = [i for i, arg in enumerate(args) if _snapshot(arg) != before[i]]
-        return {"value": value, "mutated": mutated, "alias": _alias(result, args), "stale": stale}, blobs
+        return {"value": value, "mutated": mutated, "alias": alias, "stale": stale}, blobs
 
 
 def main() -> None:
@@ -110,7 +111,7 @@ def _limit_process() -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
-        die_with_parent, kill = 1, 9
+        die_with_parent, kill = 1, 9  # the parent being the thread that started this process
         ctypes.CDLL(None).prctl(die_with_parent, kill)
 
 
@@ -162,7 +163,7 @@ def _shared(a: np.ndarray, b: np.ndarray) -> bool:
         return bool(may_share_memory(a, b))
 
 
-def _arrays(value: Any) -> list[np.ndarray]:
+def _arrays(value: Any, depth: int = 0) -> list[np.ndarray]:
     """Every array in the value as it lies in memory (`plain` copies none of them, save bfloat16)."""
     torch = sys.modules.get("torch")
     if isinstance(value, np.ndarray) or (torch is not None and isinstance(value, torch.Tensor)):
@@ -170,7 +171,9 @@ def _arrays(value: Any) -> list[np.ndarray]:
         return [leaf.data] if isinstance(leaf, wire.Array) else []
     if isinstance(value, dict):
         value = list(value.values())
-    return [a for item in value for a in _arrays(item)] if isinstance(value, (list, tuple)) else []
+    if depth > wire.DEEPEST or not isinstance(value, (list, tuple)):
+        return []
+    return [array for item in value for array in _arrays(item, depth + 1)]
 
 
 def _failure(error: BaseException) -> dict[str, Any]:

@@ -167,7 +167,7 @@ class Hearing:
 
     def _raised(self, reply: dict[str, Any], what: str, kind: Kind) -> Fault:
         """An exception in one sentence, with the candidate's own lines below."""
-        name, text = str(reply["error"]), str(reply.get("text", ""))
+        name, text = str(reply["error"])[:80], str(reply.get("text", ""))[:500]
         if str(reply.get("module")).startswith(ANSWERS):
             return Fault("load", "The function leans on the exercise's own code: it has to do without.")
         if name == "NotImplementedError":

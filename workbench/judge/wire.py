@@ -10,6 +10,7 @@ candidate's process is ever unpickled, and a frame that breaks a rule is `Garbag
 import json
 import math
 import pickle
+import re
 import struct
 import sys
 from collections.abc import Iterator, Sequence
@@ -193,7 +194,7 @@ def decode(node: Any, payload: memoryview, trusted: bool = False) -> Any:
     """The plain value of a frame's JSON and bytes; arrays are read in the order of `encode`."""
     try:
         value, used = _decode(node, payload, 0, trusted)
-    except (TypeError, ValueError, KeyError, RecursionError, OverflowError) as error:
+    except (TypeError, ValueError, LookupError, RecursionError, OverflowError) as error:
         raise Garbage(f"not a value: {type(error).__name__}") from None
     if used != len(payload):
         raise Garbage("bytes left over")
@@ -236,9 +237,9 @@ def _decode(node: Any, payload: memoryview, at: int, trusted: bool) -> tuple[Any
 
 def _decode_array(rest: Any, payload: memoryview, at: int, trusted: bool) -> tuple[Array, int]:
     code, shape, library, name, gradient, *layout = rest
-    dtype = np.dtype(str(code))
-    if dtype.kind not in NUMERIC or any(type(n) is not int or n < 0 for n in shape):
+    if not re.fullmatch(rf"[<>=|][{NUMERIC}]\d\d?", code) or any(type(n) is not int or n < 0 for n in shape):
         raise Garbage("an array that is not numeric")
+    dtype = np.dtype(code)
     size = math.prod(shape) * dtype.itemsize
     if at + size > len(payload):
         raise Garbage("an array longer than its bytes")

@@ -4,7 +4,9 @@ import ast
 import hashlib
 import json
 import re
+import symtable
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +101,35 @@ def tree(cell: Cell) -> ast.Module | None:
         return ast.parse(python(cell))
     except SyntaxError:
         return None
+
+
+@dataclass(frozen=True)
+class Names:
+    """The global names that a code cell reads and those that it gives a meaning to."""
+
+    read: frozenset[str]
+    made: frozenset[str]
+
+
+def names(cell: Cell) -> Names:
+    """What Python's own symbol tables say of a cell; nothing where it is not Python."""
+    try:
+        top = symtable.symtable(python(cell), "cell", "exec")
+    except SyntaxError:
+        return Names(frozenset(), frozenset())
+    read = {s.get_name() for table in _tables(top) for s in table.get_symbols() if _reads_global(table, s)}
+    made = {s.get_name() for s in top.get_symbols() if s.is_assigned() or s.is_imported() or s.is_namespace()}
+    return Names(frozenset(read), frozenset(made))
+
+
+def _tables(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
+    yield table
+    for child in table.get_children():
+        yield from _tables(child)
+
+
+def _reads_global(table: symtable.SymbolTable, symbol: symtable.Symbol) -> bool:
+    return symbol.is_referenced() and (symbol.is_global() or table.get_type() == "module")
 
 
 def trees(notebook: Notebook) -> Iterator[ast.Module]:

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import math
-import platform
 import queue
 import re
 import signal
@@ -16,7 +15,8 @@ from typing import Any
 from workbench.lessons import reuse
 from workbench.lessons.job import Job, Limits, Outcome, Status
 from workbench.lessons.kernel import INVENTORY, Settings
-from workbench.lessons.tree import Tree, peak_mib
+from workbench.lessons.tree import Tree, own_mib, peak_mib
+from workbench.machine.here import machine_name
 
 KERNEL = "python3"
 TOGETHER = 1.5  # all processes of a lesson together may hold this much more than each may allocate
@@ -71,7 +71,7 @@ def execute(job: Job, settings: Settings, process: Any, manager: Any, tree: Tree
         notebook=_clean(notebook, job.lesson),
         inputs=reuse.inputs(job.notebook, inventory, started, job.systems) if inventory else None,
         ledger=_ledger_rows(settings) if status == "ok" else (),
-        machine=_machine(),
+        machine=machine_name(),
         when=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
@@ -104,11 +104,12 @@ class _Watch(threading.Thread):
         self.peak = 0.0
         self._tree, self._kernel, self._limits, self._cell, self._tick = tree, kernel, limits, cell, tick
         self._deadline = time.monotonic() + limits.seconds
+        self._before = own_mib()
         self._over = threading.Event()
 
     def run(self) -> None:
         while not self._over.wait(self._tick):
-            held = self._sample()
+            held = self._sample() + own_mib() - self._before  # what was printed is held on this side
             if held > TOGETHER * self._limits.mib:
                 self._end("memory", f"{self._cell} held more than the {TOGETHER * self._limits.mib:.0f} MiB")
             elif time.monotonic() > self._deadline:
@@ -213,11 +214,3 @@ def _ledger_rows(settings: Settings) -> tuple[dict[str, Any], ...]:
     from workbench.claims.ledger import Ledger
 
     return tuple(Ledger(settings.ledger).rows())
-
-
-def _machine() -> str:
-    try:
-        from workbench.machine import machine_name
-    except ImportError:
-        return platform.node()
-    return machine_name()

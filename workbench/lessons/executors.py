@@ -15,8 +15,9 @@ from functools import partial
 from typing import Any
 
 from workbench.errors import WorkbenchError
-from workbench.lessons.job import Job, Outcome, cores
+from workbench.lessons.job import Job, Outcome
 from workbench.lessons.launch import Launcher
+from workbench.machine.here import usable_cores
 
 POLL = 0.2  # seconds between looks at `stopped`
 INTERRUPTED = Outcome("interrupted", "The run was interrupted before this lesson was finished.")
@@ -24,9 +25,13 @@ Tell = Callable[[str, dict[str, Any]], None]  # which lesson, and what happened
 Finished = Iterator[tuple[Job, Outcome]]
 
 
-def local(jobs: Sequence[Job], at_once: int, tell: Tell, stopped: threading.Event) -> Finished:
+def local(
+    jobs: Sequence[Job], at_once: int, tell: Tell, stopped: threading.Event, launcher: Launcher | None = None
+) -> Finished:
     """Runs up to `at_once` lessons at a time, each in processes of its own."""
-    with Launcher() as launcher, ThreadPoolExecutor(at_once) as pool:
+    with contextlib.ExitStack() as stack:
+        launcher = launcher or stack.enter_context(Launcher())
+        pool = stack.enter_context(ThreadPoolExecutor(at_once))
         for group in _turns(jobs):
             running = {pool.submit(launcher.run, job, partial(tell, job.lesson)): job for job in group}
             while running:
@@ -62,9 +67,10 @@ def on_dask(
                     yield running.pop(future), _outcome(future)
                 if stopped.is_set() and running:
                     client.cancel(list(running))
-                    client.run(_stop_here)
+                    client.run(_leave, topic)
                     yield from ((job, INTERRUPTED) for job in running.values())
                     running.clear()
+        client.run(_leave, topic)
 
 
 def _turns(jobs: Sequence[Job]) -> Iterator[list[Job]]:
@@ -101,32 +107,32 @@ def _outcome(future: Any) -> Outcome:
     return Outcome("crashed", f"Dask gave this lesson up: {why}")
 
 
-_here: Launcher | None = None  # of this Dask worker: its warm process serves one lesson after the other
-_here_lock = threading.Lock()
+# On a Dask worker, by run: its warm process serves one lesson after the other.
+_launchers: dict[str, Launcher] = {}
+_launchers_lock = threading.Lock()
 
 
-def _task(job: dict[str, Any], topic: str) -> Outcome:
+def _task(fields: dict[str, Any], topic: str) -> Outcome:
     """On a Dask worker: runs one lesson."""
-    global _here
     from distributed import get_worker
 
     worker = get_worker()
-    with _here_lock:
-        _here = launcher = _here or Launcher()
-    asked = Job.of_fields(job)
-    if not asked.exclusive:  # this machine's share, whatever the cores of the one that asks
-        asked = replace(asked, threads=max(1, min(asked.threads, cores() // worker.state.nthreads)))
+    job = Job.of_fields(fields)
+    if not job.exclusive:  # a share of this machine, which need not be that of the one that asks
+        job = replace(job, threads=max(1, min(job.threads, usable_cores() // worker.state.nthreads)))
+    with _launchers_lock:
+        launcher = _launchers[topic] = _launchers.get(topic) or Launcher()
 
     def tell(event: dict[str, Any]) -> None:
-        worker.log_event(topic, {**event, "lesson": asked.lesson})
+        worker.log_event(topic, {**event, "lesson": job.lesson})
 
-    return launcher.run(asked, tell)
+    return launcher.run(job, tell)
 
 
-def _stop_here() -> None:
-    """On a Dask worker: ends what runs there."""
-    global _here
-    with _here_lock:
-        if _here:
-            _here.stop()
-        _here = None
+def _leave(topic: str) -> None:
+    """On a Dask worker: ends what still runs there, and the warm process."""
+    with _launchers_lock:
+        launcher = _launchers.pop(topic, None)
+    if launcher:
+        with launcher:
+            launcher.stop()

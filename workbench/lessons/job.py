@@ -1,7 +1,5 @@
 """What travels between the runner, its workers and other machines: a job, its limits, its outcome."""
 
-import json
-import os
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -60,15 +58,9 @@ class Job:
         text = lesson.path.read_text(encoding="utf-8")
         return cls(lesson.key, budget, text, limits, threads, lesson.systems, lesson.exclusive)
 
-    def dumps(self) -> str:
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def loads(cls, text: str) -> "Job":
-        return cls.of_fields(json.loads(text))
-
     @classmethod
     def of_fields(cls, fields: dict[str, Any]) -> "Job":
+        """From plain JSON values, as `dataclasses.asdict` makes them."""
         limits, systems = Limits(**fields["limits"]), tuple(fields["systems"])
         return cls(**{**fields, "limits": limits, "systems": systems})
 
@@ -86,8 +78,3 @@ class Outcome:
     ledger: tuple[dict[str, Any], ...] = ()
     machine: str = ""
     when: str = ""
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -25,6 +25,7 @@ THREAD_CAPS = (
     "VECLIB_MAXIMUM_THREADS",
 )
 HASH_SEED = "0"  # sets print in the same order in every run
+STACKS_MIB = 32  # a thread: its stacks in the pools of BLAS, OpenMP, Numba and torch
 RESERVE_MIB = 256  # kept back, so that a kernel out of memory can still say so
 INVENTORY = "workbench_inventory"
 
@@ -55,6 +56,7 @@ class Settings:
         """The lesson's own ledger and profile, and the thread caps for libraries still to be loaded."""
         return {
             "WORKBENCH_LESSON": self.lesson,
+            "WORKBENCH_RUN": os.path.basename(self.scratch),
             "WORKBENCH_LEDGER": str(self.ledger),
             "IPYTHONDIR": os.path.join(self.scratch, "ipython"),
             "PYTHONHASHSEED": HASH_SEED,
@@ -86,7 +88,7 @@ def serve(settings: Settings) -> None:
     )
     app.initialize(["--HistoryManager.hist_file=:memory:"])
     if sys.platform != "win32":
-        limit_memory(settings.mib, app.shell)
+        limit_memory(settings.mib + STACKS_MIB * settings.threads, app.shell)
 
     def take_inventory(line: str) -> None:
         settings.inventory.write_text(json.dumps(inventory(opened())), encoding="utf-8")

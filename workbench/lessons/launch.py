@@ -6,9 +6,9 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any, TextIO
 
 from workbench import _paths
@@ -24,14 +24,18 @@ Tell = Callable[[dict[str, Any]], None]
 class Launcher:
     """Runs jobs, each in a worker process of its own; several threads may call `run` at once.
 
-    On Linux the workers are forks of one warm process, which is started for the first job. Elsewhere,
-    or with WORKBENCH_COLD set, every worker starts cold.
+    On Linux the workers are forks of a warm process, which is started for the first job. Elsewhere, or
+    with WORKBENCH_COLD set, every worker starts cold. A launcher that is given to several runs as their
+    executor stays warm between them:
+
+        with Launcher() as launcher:
+            run(lessons, executor=launcher)
     """
 
     def __init__(self) -> None:
-        self._log = tempfile.TemporaryFile()  # what workers write to their standard error
         self._warm: dict[int, _Warm] = {}  # by the threads of the lessons it serves
         self._cold = not LINUX or bool(os.environ.get("WORKBENCH_COLD"))
+        self._cold_workers: list[subprocess.Popen] = []
         self._pipes: set[TextIO] = set()
         self._lock = threading.Lock()
         self._stopped = False
@@ -42,8 +46,9 @@ class Launcher:
     def __exit__(self, *exception: object) -> None:
         self.stop()
         for warm in self._warm.values():
-            warm.wait()
-        self._log.close()
+            _wait(warm.process)
+        for process in self._cold_workers:
+            _wait(process)
 
     def run(self, job: Job, tell: Tell) -> Outcome:
         """Executes one job; `tell` hears that it started and of each cell: {"event": "cell", "cell", "cells"}."""
@@ -56,7 +61,7 @@ class Launcher:
         alarm.start()
         try:
             with contextlib.suppress(OSError, ValueError):  # the worker died, or the run was stopped
-                print(job.dumps(), file=asked, flush=True)
+                print(json.dumps({"job": asdict(job), "environment": _environment()}), file=asked, flush=True)
             return self._follow(heard, tell)
         finally:
             alarm.cancel()
@@ -85,7 +90,7 @@ class Launcher:
                 return Outcome(**{**event, "ledger": tuple(event["ledger"])})
         if self._stopped:
             return Outcome("interrupted", "The run was interrupted while this lesson ran.")
-        return Outcome("crashed", f"The lesson's worker ended before it could report{self._last_words()}.")
+        return Outcome("crashed", "The lesson's worker ended before it could report.")
 
     def _release(self, pipe: TextIO) -> None:
         """Closing its pipe ends a worker and its tree."""
@@ -110,7 +115,7 @@ class Launcher:
     def _fork(self, threads: int, control: int, events: int) -> bool:
         for _ in range(2):  # once more with a new process, should the old one be gone
             if threads not in self._warm:
-                self._warm[threads] = _Warm(threads, self._log)
+                self._warm[threads] = _Warm(threads)
             if self._warm[threads].fork(control, events):
                 return True
             self._warm.pop(threads).close()
@@ -119,33 +124,25 @@ class Launcher:
     def _start_cold(self, control: int, events: int) -> None:
         process = subprocess.Popen(
             [sys.executable, "-m", "workbench.lessons.worker"],
-            cwd=_paths.PACKAGE.parent,
+            cwd=_paths.PACKAGE.parent,  # whatever is installed, lessons see the package that runs them
             stdin=control,
             stdout=events,
-            stderr=self._log,
             start_new_session=True,
         )
-        threading.Thread(target=process.wait, daemon=True).start()
-
-    def _last_words(self) -> str:
-        self._log.seek(0)
-        lines = self._log.read().decode(errors="replace").strip().splitlines()
-        return f" ({lines[-1].strip()})" if lines else ""
+        self._cold_workers = [worker for worker in self._cold_workers if worker.poll() is None] + [process]
 
 
 class _Warm:
     """The warm process, as seen from here."""
 
-    def __init__(self, threads: int, log: Any) -> None:
+    def __init__(self, threads: int) -> None:
         self._channel, theirs = socket.socketpair()
         with theirs:
-            self._process = subprocess.Popen(
+            self.process = subprocess.Popen(
                 [sys.executable, "-m", "workbench.lessons.warm", str(theirs.fileno())],
-                cwd=_paths.PACKAGE.parent,  # whatever is installed, lessons see the package that runs them
+                cwd=_paths.PACKAGE.parent,
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
                 start_new_session=True,
                 env={**os.environ, **ENVIRONMENT, "NUMBA_NUM_THREADS": str(threads)},
             )
@@ -164,9 +161,15 @@ class _Warm:
     def close(self) -> None:
         self._channel.close()
 
-    def wait(self) -> None:
-        try:
-            self._process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+
+def _environment() -> dict[str, str]:
+    """The project's own variables as they are now: a warm process has those of its start."""
+    return {name: value for name, value in os.environ.items() if name.startswith("WORKBENCH_")}
+
+
+def _wait(process: subprocess.Popen) -> None:
+    try:
+        process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

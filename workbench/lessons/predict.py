@@ -208,9 +208,8 @@ class Recall:
 
 def history(id: str, lesson: str | None = None, ledger: "Ledger | None" = None) -> list[dict[str, Any]]:
     """All guesses under `id`, oldest first; of this lesson where both sides know theirs."""
-    rows = [row for row in (ledger or _ledger()).rows(KIND) if row.get("prediction") == id]
-    mine = [row for row in rows if not lesson or not row.get("lesson") or row["lesson"] == lesson]
-    return sorted(mine, key=lambda row: row["when"])
+    rows = (ledger or _ledger()).rows(KIND, prediction=id, run=None)
+    return [row for row in rows if not lesson or not row["lesson"] or row["lesson"] == lesson]
 
 
 def this_lesson() -> str | None:

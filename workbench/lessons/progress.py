@@ -49,10 +49,11 @@ def table(rows: list[Row]) -> "Table":
 
 
 def _ledger_rows(ledger: "Ledger | None") -> dict[str, list[Row]]:
+    """What the reader did; rows with a `run` were written by an executed lesson, not by anybody."""
     from workbench.claims.ledger import Ledger
 
     book = ledger or Ledger()
-    return {kind: book.rows(kind) for kind in ("attempt", "hint", PREDICTION)}
+    return {kind: book.rows(kind, run=None) for kind in ("attempt", "hint", PREDICTION)}
 
 
 def _row(key: str, title: str, lesson: Notebook, target: Path, kept: dict[str, list[Row]]) -> Row:

@@ -21,8 +21,10 @@ from workbench import _paths
 from workbench.budget import BUDGETS
 from workbench.errors import WorkbenchError
 from workbench.lessons import executors, reuse
-from workbench.lessons.job import Job, Limits, Outcome, Status, cores
+from workbench.lessons.job import Job, Limits, Outcome, Status
+from workbench.lessons.launch import Launcher
 from workbench.lessons.model import Lesson
+from workbench.machine.here import usable_cores
 
 FORMAT = 1  # of the records; raise it when old ones can no longer be read
 
@@ -76,7 +78,7 @@ def run(
     lessons: Sequence[Lesson],
     budget: str = "smoke",
     jobs: int = 1,
-    executor: str = "local",
+    executor: str | Launcher = "local",
     force: bool = False,
     progress: Callable[[Event], None] | None = None,
     *,
@@ -88,8 +90,8 @@ def run(
 
     `jobs` lessons run at a time with an equal share of the cores each; a lesson declared exclusive runs
     alone with all of them. `executor` is "local", "dask" (a cluster of `jobs` processes on this computer)
-    or the address of a Dask scheduler, whose workers then decide how many run at a time. An unchanged
-    lesson is not run again unless `force`. `progress` hears of every step, from one thread at a time.
+    or the address of a Dask scheduler, whose workers then decide how many run at a time; or a `Launcher`
+    that several runs share. An unchanged lesson is not run again unless `force`. `progress` hears of every step, from one thread at a time.
     `cell_seconds`, `seconds` and `mib` replace the limits that follow from a lesson's declared cost.
 
     An interrupt (Ctrl-C) ends what runs: finished lessons are kept, the rest is "interrupted", and the
@@ -114,7 +116,7 @@ def run(
             tell(Event(lesson.key, "finished", result=result))
         else:
             limits = Limits.of(lesson.cost.get(budget), budget).but(cell_seconds, seconds, mib)
-            share = cores() if lesson.exclusive else max(1, cores() // jobs)
+            share = usable_cores() if lesson.exclusive else max(1, usable_cores() // jobs)
             queued.append(Job.of(lesson, budget, limits, share))
     if queued:
         with _interruptible() as stopped:
@@ -125,11 +127,15 @@ def run(
 
 
 def _execute(
-    jobs: Sequence[Job], at_once: int, executor: str, tell: Callable[[Event], None], stopped: threading.Event
+    jobs: Sequence[Job], at_once: int, executor: str | Launcher,
+    tell: Callable[[Event], None],
+    stopped: threading.Event,
 ) -> executors.Finished:
     def hear(lesson: str, event: dict[str, Any]) -> None:
         tell(Event(lesson, event["event"], event.get("cell", 0), event.get("cells", 0)))
 
+    if isinstance(executor, Launcher):
+        return executors.local(jobs, at_once, hear, stopped, executor)
     if executor == "local":
         return executors.local(jobs, at_once, hear, stopped)
     return executors.on_dask(jobs, at_once, hear, stopped, None if executor == "dask" else executor)
@@ -149,6 +155,7 @@ def _reuse(lesson: Lesson, budget: str) -> RunResult | None:
         or not reuse.unchanged(record["inputs"], source)
     ):
         return None
+    _forget_failure(budget, lesson.key)
     _merge(record["ledger"])
     row = {field: record[field] for field in RunResult.__dataclass_fields__}
     return replace(RunResult(**row), reused=True)
@@ -177,9 +184,13 @@ def _keep(job: Job, outcome: Outcome) -> RunResult:
     _write(_place(job.budget, job.lesson, f"{good}.json"), json.dumps(record, indent=1, default=str))
     if result.ok:
         _merge(outcome.ledger)
-        for suffix in (".failed.ipynb", ".failed.json"):
-            _place(job.budget, job.lesson, suffix).unlink(missing_ok=True)
+        _forget_failure(job.budget, job.lesson)
     return result
+
+
+def _forget_failure(budget: str, lesson: str) -> None:
+    for suffix in (".failed.ipynb", ".failed.json"):
+        _place(budget, lesson, suffix).unlink(missing_ok=True)
 
 
 def _merge(rows: Sequence[dict[str, Any]]) -> None:

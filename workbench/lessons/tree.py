@@ -73,6 +73,11 @@ def peak_mib(pid: int) -> float:
     return 0.0
 
 
+def own_mib() -> float:
+    """What this process holds."""
+    return psutil.Process().memory_info().rss / MIB
+
+
 def _alive(process: psutil.Process) -> bool:
     with contextlib.suppress(psutil.Error):
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE

@@ -6,6 +6,7 @@ pipe closes, whoever asked is gone or no longer interested: the lesson ends with
 
 import contextlib
 import json
+import logging
 import os
 import shutil
 import signal
@@ -13,13 +14,14 @@ import subprocess
 import sys
 import tempfile
 import threading
+import traceback
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from workbench.lessons import kernel
 from workbench.lessons.engine import execute
-from workbench.lessons.job import Job
+from workbench.lessons.job import Job, Outcome
 from workbench.lessons.kernel import Settings
 from workbench.lessons.tree import Tree
 
@@ -30,13 +32,18 @@ def work(control: int, events: int, warm: bool) -> None:
     """Does one job. `warm`: this process has one thread and the heavy libraries, so the kernel is a fork of it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the runner hears it and closes the pipe
     asked = os.fdopen(control, "rb")
-    job = Job.loads(asked.readline().decode())
+    told = json.loads(asked.readline())
+    job = Job.of_fields(told["job"])
+    for name in [name for name in os.environ if name.startswith("WORKBENCH_")]:
+        del os.environ[name]
+    os.environ.update(told["environment"])
     scratch = tempfile.mkdtemp(prefix="workbench-")
     settings = Settings(job.lesson, scratch, os.getpid(), job.threads, job.limits.mib)
     tree = Tree()
     manager = _manager(settings)
     process = _fork(settings, (control, events)) if warm else _start(settings)
     manager.provisioner = _provisioner(manager, process)
+    logging.disable()  # papermill and nbclient would also log what the outcome says
     threading.Thread(target=_end_when_closed, args=(asked, tree, scratch), daemon=True).start()
     with os.fdopen(events, "w", encoding="utf-8") as out:
 
@@ -45,7 +52,12 @@ def work(control: int, events: int, warm: bool) -> None:
                 print(json.dumps(event), file=out, flush=True)
 
         tell({"event": "started", "pid": os.getpid()})
-        outcome = execute(job, settings, process, manager, tree, tell)
+        try:
+            outcome = execute(job, settings, process, manager, tree, tell)
+        except Exception as error:
+            traceback.print_exc()
+            said = f"{type(error).__name__}: {error}".splitlines()[0]
+            outcome = Outcome("crashed", f"The lesson could not be executed ({said}).")
         tree.end()
         shutil.rmtree(scratch, ignore_errors=True)
         tell({"event": "finished", **asdict(outcome)})

@@ -1,5 +1,5 @@
 from .counters import hardware_counters
-from .doctor import Finding, doctor
+from .health import Finding, doctor
 from .here import Cache, Machine, machine_name
 from .timing import Paired, Timed, clock_step, paired, timed
 

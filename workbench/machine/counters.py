@@ -18,7 +18,7 @@ def hardware_counters(paranoid: Path = Path("/proc/sys/kernel/perf_event_paranoi
     if platform.system() != "Linux" or number is None:
         return False, f"counters are read on Linux only, and this is {platform.system()} {platform.machine()}"
     # struct perf_event_attr: type 0 (hardware), its size, the event, ..., and the bit field of flags.
-    attributes = struct.pack("=IIQQQQQ", 0, 64, INSTRUCTIONS, 0, 0, 0, DISABLED_AND_USER_ONLY).ljust(64, b"\0")
+    attributes = struct.pack("=IIQQQQQ16x", 0, 64, INSTRUCTIONS, 0, 0, 0, DISABLED_AND_USER_ONLY)
     library = ctypes.CDLL(None, use_errno=True)
     this_process, any_processor, no_group, no_flags = (ctypes.c_long(n) for n in (0, -1, -1, 0))
     descriptor = library.syscall(

@@ -118,7 +118,11 @@ def _cpu() -> str:
 
 
 def plain_cpu(name: str) -> str:
-    """A processor's name without marks and clock: `Intel(R) Core(TM) i5-8250U CPU @ 1.60GHz` -> `Intel Core i5-8250U`."""
+    """A processor's name without marks and clock.
+
+    >>> plain_cpu("Intel(R) Core(TM) i5-8250U CPU @ 1.60GHz")
+    'Intel Core i5-8250U'
+    """
     name = re.sub(r"\((R|TM|r|tm)\)|\bCPU\b|@.*", " ", name)
     return " ".join(name.split())
 
@@ -168,7 +172,7 @@ def count_cpus(ranges: str) -> int | None:
 def _blas() -> str:
     import numpy
 
-    built = numpy.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})  # type: ignore[call-overload]
+    built = numpy.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
     return " ".join(filter(None, (built.get("name"), built.get("version")))) or "unknown"
 
 

@@ -11,14 +11,17 @@ from workbench.errors import WorkbenchError
 
 @contextmanager
 def evaluated(module: nn.Module) -> Iterator[nn.Module]:
-    """The module in evaluation mode; every submodule gets its own mode back afterwards."""
+    """The module in evaluation mode with frozen parameters; both are as before afterwards."""
     modes = [(part, part.training) for part in module.modules()]
-    module.eval()
+    learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    module.eval().requires_grad_(False)
     try:
         yield module
     finally:
         for part, training in modes:
             part.training = training
+        for parameter in learning:
+            parameter.requires_grad_()
 
 
 def kind_of_numbers(module: nn.Module) -> tuple[torch.dtype, torch.device]:

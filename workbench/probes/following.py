@@ -213,8 +213,8 @@ class Walk(fx.Interpreter):
         found = [self.seen.get(n) for n in node.all_input_nodes]
         if node.target is operator.getitem and isinstance(found[0], tuple):
             return found[0][node.args[1]]  # type: ignore[index]
-        seen = [one for some in found for one in (some if isinstance(some, tuple) else [some])]
-        seen = [one for one in seen if one is not None]
+        parts = [one for some in found for one in (some if isinstance(some, tuple) else [some])]
+        seen: list[Seen] = [one for one in parts if one is not None]
         if not seen or not _has_tensor(value):
             return None
         call = self._call(node, seen, value)

@@ -50,7 +50,7 @@ class Axis:
         as if the image went on for ever; it is infinite where an output sees everything.
         """
         output = self.outputs // 2 if output is None else output
-        if not 0 <= output < self.outputs:
+        if self.size < inf and not 0 <= output < self.outputs:
             raise WorkbenchError(
                 f"output must lie in 0 to {self.outputs - 1} along the {self.name}, but {output} came"
             )

@@ -1,7 +1,12 @@
 // Draws Explorers and figures. Shared by JupyterLab (as the head of live.js) and the book (as the head of book.js),
 // so that what is live and what is baked cannot drift apart. Plain script: browsers block modules from file://.
 
-const PLOTLY_OPTIONS = { displaylogo: false, displayModeBar: "hover", modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+const PLOTLY_OPTIONS = {
+  displaylogo: false,
+  displayModeBar: "hover",
+  showSendToCloud: false, // plotly's default offers to upload the reader's figure
+  modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+};
 
 /* ---- light and dark ---------------------------------------------------------------------------------------- */
 
@@ -34,6 +39,9 @@ function fresh(tree) {
 function fitted(layout, width, templates) {
   const own = fresh(layout);
   own.template = fresh(templates[isDark() ? "dark" : "light"]);
+  own.paper_bgcolor ??= "rgba(0,0,0,0)"; // figures stand on the page's own ground
+  own.plot_bgcolor ??= "rgba(0,0,0,0)";
+  own.modebar = { bgcolor: "rgba(0,0,0,0)", ...own.modebar };
   own.uirevision ??= "kept"; // a zoom outlives a turn
   if (own.width > width) {
     own.height = Math.max(240, ((own.height ?? 420) * width) / own.width);
@@ -305,6 +313,7 @@ function mountExplorer(root, descriptor, ask, tools) {
     if (frame === next) root.removeAttribute("aria-busy");
   };
   const fail = (message) => {
+    clearTimeout(speak);
     wrong.textContent = message;
     wrong.hidden = false;
     stage.classList.add("wbx-stale"); // what is still to be seen belongs to another state

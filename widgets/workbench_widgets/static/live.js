@@ -28,7 +28,8 @@ function plotlyFrom(model) {
 
 function render({ model, el }) {
   const descriptor = model.get("descriptor");
-  const root = element("figure", { class: "wbx" });
+  const root = element("figure", { class: "wbx", "data-lm-suppress-shortcuts": "true" }); // arrows turn knobs, not cells
+  root.addEventListener("keydown", (event) => event.stopPropagation());
   el.append(root);
   let asked = 0;
   let shown = 0;

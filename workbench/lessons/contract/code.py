@@ -4,12 +4,21 @@ import ast
 import re
 from collections.abc import Iterator
 
-from workbench.lessons.cells import called, magics, tags
+from workbench.lessons.cells import called, magics, names, tags
 from workbench.lessons.contract.draft import Draft
 from workbench.lessons.contract.rules import rule
 
 PRODUCTION = {"budget": "lesson", "seed": 0}
-TIMERS = {"paired", "perf_counter", "perf_counter_ns", "monotonic", "process_time", "timeit", "default_timer"}
+TIMERS = {
+    "paired",
+    "timed",
+    "perf_counter",
+    "perf_counter_ns",
+    "monotonic",
+    "process_time",
+    "timeit",
+    "default_timer",
+}
 TIMING_MAGICS = {"time", "timeit", "prun"}
 NETWORK_MODULES = {
     *("requests", "urllib", "urllib3", "http", "socket", "ftplib", "httpx", "aiohttp", "wget", "gdown"),
@@ -72,8 +81,8 @@ def parameter_values(draft: Draft) -> dict[str, object] | None:
 
 @rule("dead-parameter", "Every parameter is read by the story.")
 def dead_parameter(draft: Draft) -> Iterator[str]:
-    story = {n for n, cell in draft.story if "parameters" not in tags(cell)}
-    read = {name.id for n, name in draft.nodes(ast.Name) if n in story and isinstance(name.ctx, ast.Load)}
+    story = [cell for _, cell in draft.story if "parameters" not in tags(cell)]
+    read = {name for cell in story for name in names(cell).read}
     for name in parameter_values(draft) or {}:
         if name not in read:
             yield f"no cell of the story reads the parameter {name}"
@@ -134,34 +143,12 @@ def paths(draft: Draft) -> Iterator[str]:
     "What a test-only cell defines is not needed by the story, which the learner's copy has without it.",
 )
 def test_only(draft: Draft) -> Iterator[str]:
-    story = {n for n, _ in draft.story}
-    made: dict[str, int] = {}
-    for n, node in draft.nodes(ast.FunctionDef, ast.ClassDef, ast.Name, ast.alias):
-        if n not in story and (name := _defined(node)):
-            made.setdefault(name, n)
-    own = {
-        name
-        for n, node in draft.nodes(ast.FunctionDef, ast.ClassDef, ast.Name, ast.alias, ast.arg)
-        if n in story and (name := _defined(node))
-    }
-    read = {n.id for cell, n in draft.nodes(ast.Name) if cell in story and isinstance(n.ctx, ast.Load)}
-    for name in sorted(made.keys() & read - own):
-        yield f"the story uses {name}, but only the hidden cell {made[name]} defines it"
-
-
-def _defined(node: ast.AST) -> str | None:
-    """The name that a node gives a meaning to."""
-    match node:
-        case (
-            ast.FunctionDef(name=name)
-            | ast.ClassDef(name=name)
-            | ast.Name(id=name, ctx=ast.Store())
-            | ast.arg(arg=name)
-        ):
-            return name
-        case ast.alias(name=name, asname=other):
-            return other or name.split(".")[0]
-    return None
+    story = [n for n, _ in draft.story]
+    told = {n: names(cell) for n, cell in draft.code}
+    hidden = {name: n for n in told if n not in story for name in told[n].made}
+    own = {name for n in story for name in told[n].made}
+    for name in sorted({name for n in story for name in told[n].read} & hidden.keys() - own):
+        yield f"the story uses {name}, but only the hidden cell {hidden[name]} defines it"
 
 
 def _texts(draft: Draft) -> Iterator[tuple[int, str]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from workbench import _paths
 from workbench.lessons import reuse
-from workbench.lessons.cells import Cell, Notebook, code_cells, read, tags
+from workbench.lessons.cells import Cell, Notebook, code_cells, named, read, tags
 from workbench.lessons.contract.rules import rule
 from workbench.lessons.contract.story import FIRST_CELLS
 from workbench.lessons.model import Lesson
@@ -109,6 +109,15 @@ def errors(run: Executed) -> Iterator[str]:
             output.get("text", "")
         ):
             yield f"{where} prints a traceback"
+
+
+@rule("solved", "The lesson's own solutions pass their exercises in the run.", "run")
+def solved(run: Executed) -> Iterator[str]:
+    attempts = [row for row in (run.record or {}).get("ledger", ()) if row.get("kind") == "attempt"]
+    passed = {row.get("exercise") for row in attempts if row.get("passed")}
+    for name in named(run.lesson.notebook, "exercise"):
+        if name not in passed:
+            yield f"the lesson's own solution does not pass {name} in the {run.budget} run"
 
 
 @rule(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from workbench.errors import WorkbenchError
-from workbench.lessons.cells import grading, literal, source
+from workbench.lessons.cells import grading, named, source
 from workbench.lessons.contract.draft import Draft
 from workbench.lessons.contract.rules import rule
 
@@ -59,7 +59,7 @@ def graders_cell(draft: Draft) -> Iterator[str]:
 
 @rule("exercises", "Every exercise that a lesson names exists, and a lesson with a solution cell checks one.")
 def exercises(draft: Draft) -> Iterator[str]:
-    names = exercise_names(draft)
+    names = named(draft.notebook, "exercise")
     for name in names:
         if name not in _known():
             yield f"there is no exercise {name!r}"
@@ -75,17 +75,12 @@ def exercises(draft: Draft) -> Iterator[str]:
 def proof(draft: Draft) -> Iterator[str]:
     from workbench.exercises import exercise, prove
 
-    for name in exercise_names(draft):
+    for name in named(draft.notebook, "exercise"):
         if name in _known():
             try:
-                yield from (f"{name}: {problem}" for problem in prove(exercise(name)))
+                yield from prove(exercise(name))
             except WorkbenchError as error:
                 yield f"{name} could not be proved: {error}"
-
-
-def exercise_names(draft: Draft) -> list[str]:
-    found = [literal(call, 0) for _, call in draft.calls("exercise")]
-    return list(dict.fromkeys(name for name in found if name is not None))
 
 
 @cache

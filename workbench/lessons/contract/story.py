@@ -5,7 +5,7 @@ import re
 import statistics
 from collections.abc import Iterator
 
-from workbench.lessons.cells import called, source
+from workbench.lessons.cells import calls, source
 from workbench.lessons.contract.draft import Draft
 from workbench.lessons.contract.rules import rule
 
@@ -78,15 +78,8 @@ def parts(draft: Draft) -> Iterator[str]:
             continue  # the rule on anatomy has said so
         end = next(start for start in starts if start > opens[part])
         trees = [tree for n, tree in draft.trees.items() if opens[part] <= n < end]
-        if not any(not name or called(node) == name for tree in trees for node in _calls_of(tree, name)):
+        if not any(any(calls(tree, name)) if name else tree.body for tree in trees):
             yield f"the part {part} " + (f"calls no {name}(…)" if name else "shows no code")
-
-
-def _calls_of(tree: ast.Module, name: str) -> Iterator[ast.Call]:
-    """The calls in a tree; for no name in particular, any statement will do."""
-    if not name and tree.body:
-        yield ast.Call(ast.Name("code"), [], [])
-    yield from (node for node in ast.walk(tree) if isinstance(node, ast.Call))
 
 
 @rule("first-picture", f"A figure or an Explorer stands within the first {FIRST_CELLS} code cells.")
@@ -126,7 +119,7 @@ def cell_length(draft: Draft) -> Iterator[str]:
     lengths = {n: _lines(source(cell)) for n, cell in draft.story}
     for n, lines in lengths.items():
         if lines > MOST_LINES:
-            yield f"cell {n} has {lines} lines, but {MOST_LINES} is the most: move what is not the idea to the library"
+            yield f"cell {n} has {lines} lines, but {MOST_LINES} is the most: import what is plumbing"
     if lengths and (median := statistics.median(lengths.values())) > MEDIAN_LINES:
         yield f"the median code cell has {median:g} lines, but {MEDIAN_LINES} is the most"
 
@@ -140,4 +133,4 @@ def _lines(text: str) -> int:
 def alt_text(draft: Draft) -> Iterator[str]:
     for image in draft.images:
         if not image.text.strip():
-            yield f"the image {image.target[:60]!r} in cell {image.cell} has no alternative: ![what it shows](…)"
+            yield f"the image {image.target[:60]!r} in cell {image.cell} has no text alternative"

@@ -1,0 +1,76 @@
+"""Debian's chromium without a window and without a network, for tests that look at real pages."""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+FLAGS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--hide-scrollbars",
+    "--host-resolver-rules=MAP * ~NOTFOUND",  # no name resolves: the network is off
+]
+WAIT = 20  # seconds
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """A browser; a missing one skips the test here and fails it in CI."""
+    binary, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (binary and chromedriver):
+        say = pytest.fail if os.environ.get("CI") else pytest.skip
+        say("chromium and chromedriver are missing: pages are NOT tested in a browser (apt install chromium-driver)")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for flag in FLAGS:
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(chromedriver))
+    try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+def until(condition: Callable[[], Any], what: str) -> Any:
+    """Waits for `condition` to hold; returns its value."""
+    end = time.monotonic() + WAIT
+    while time.monotonic() < end:
+        if value := condition():
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"after {WAIT} s still not: {what}")
+
+
+def resize(driver: Any, width: int, height: int = 900) -> None:
+    """Sets the width of the page itself, below the least width of a window too."""
+    driver.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False},
+    )
+
+
+def complaints(driver: Any) -> list[str]:
+    """What the console says of errors and warnings, and what the page asked of a network."""
+    said = [entry["message"] for entry in driver.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
+    for entry in driver.get_log("performance"):
+        message = json.loads(entry["message"])["message"]
+        if message["method"] == "Network.requestWillBeSent":
+            url = message["params"]["request"]["url"]
+            if not url.startswith(("file:", "data:", "blob:", "about:")):
+                said.append(f"asked for {url}")
+    return said

@@ -1,0 +1,198 @@
+"""What a torch module costs at one input shape, by formula: parameters, operations, bytes.
+
+The module runs once on shapes alone, and every operation that torch dispatches is priced:
+
+    multiply-adds   convolution   outputs * inputs per group * kernel positions
+                    matrix product   rows * inner * columns (attention: both of its products)
+    flops           2 per multiply-add, and 1 per output number of every other operation that computes
+                    (a pooling: 1 per input number that it reads)
+    bytes           every operation reads its inputs and weights once and writes its output once;
+                    nothing is kept in a cache and nothing is fused
+
+The formulas describe the module as written. How long it takes is a question for a clock.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.module_tracker import ModuleTracker
+
+from workbench.errors import WorkbenchError
+from workbench.probes._modules import checked_shape, evaluated, kind_of_numbers, the_module
+from workbench.quantity import Quantity
+
+
+@dataclass
+class LayerCost:
+    """One part of the module: its own parameters, and the operations that run directly in it."""
+
+    name: str
+    kind: str
+    parameters: int = 0
+    macs: int = 0
+    flops: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Totals as quantities by formula, and the parts that they are sums of.
+
+    parameters: numbers that training would change, shared ones once. macs: multiply-adds.
+    flops and bytes: as the module's head says. free: operations that were priced at nothing because
+    they only rearrange or make constants.
+    """
+
+    parameters: Quantity
+    macs: Quantity
+    flops: Quantity
+    bytes: Quantity
+    layers: tuple[LayerCost, ...]
+    free: tuple[str, ...] = field(repr=False)
+
+    @property
+    def intensity(self) -> Quantity:
+        """Flops per byte moved: what decides whether arithmetic or memory is the limit."""
+        moved = self.bytes.value
+        return Quantity(self.flops.value / moved if moved else 0.0, "flop/B", "formula")
+
+    def rows(self) -> list[dict[str, object]]:
+        """The table of parts, one dict a row; parts that cost nothing are left out."""
+        return [
+            {
+                "layer": layer.name,
+                "kind": layer.kind,
+                "parameters": layer.parameters,
+                "macs": layer.macs,
+                "flops": layer.flops,
+                "bytes": layer.bytes,
+            }
+            for layer in self.layers
+            if layer.parameters or layer.bytes
+        ]
+
+
+def cost(module: nn.Module, input_shape: Sequence[int]) -> Cost:
+    """Parameters, operations and bytes of one forward pass, in evaluation mode.
+
+    input_shape: [batch, channels, one to three sizes]; operations and bytes are for the whole batch.
+
+    >>> cost(torch.nn.Conv2d(3, 8, 3, padding=1, bias=False), (1, 3, 32, 32)).macs.value
+    221184
+    """
+    module, shape = the_module(module), checked_shape(input_shape)
+    dtype, _ = kind_of_numbers(module)
+    layers = {name: LayerCost(name, type(part).__name__) for name, part in module.named_modules()}
+    counted: set[int] = set()
+    for name, part in module.named_modules():
+        own = {id(p): p.numel() for p in part.parameters(recurse=False)}
+        layers[name].parameters = sum(number for key, number in own.items() if key not in counted)
+        counted |= set(own)
+    tracker = ModuleTracker()
+    with evaluated(module), torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True):
+        with tracker, _Prices(tracker, layers, type(module).__name__) as prices:
+            try:
+                module(torch.empty(shape, dtype=dtype))
+            except WorkbenchError:
+                raise
+            except Exception as error:
+                reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+                raise WorkbenchError(
+                    f"{type(module).__name__} cannot be run on an input of shape {shape}: {reason}"
+                ) from None
+    parts = tuple(layers.values())
+    return Cost(
+        _sum(parts, "parameters", "parameters"),
+        _sum(parts, "macs", "MAC"),
+        _sum(parts, "flops", "flop"),
+        _sum(parts, "bytes", "B"),
+        parts,
+        tuple(sorted(prices.free)),
+    )
+
+
+def _sum(layers: Sequence[LayerCost], what: str, unit: str) -> Quantity:
+    return Quantity(sum(getattr(layer, what) for layer in layers), unit, "formula")
+
+
+# Multiply-adds of the operations that have them -------------------------------------------------
+
+
+def _convolution(args: Sequence[Any], out: Tensor) -> int:
+    image, weight, transposed = args[0], args[1], args[6]
+    return (image if transposed else out).numel() * prod(weight.shape[1:])
+
+
+def _product(args: Sequence[Any], out: Tensor) -> int:
+    return out.numel() * args[0].shape[-1]
+
+
+def _product_with_bias(args: Sequence[Any], out: Tensor) -> int:
+    return out.numel() * args[1].shape[-1]
+
+
+def _attention(args: Sequence[Any], out: Any) -> int:
+    query, key, value = args[:3]
+    return prod(query.shape[:-1]) * key.shape[-2] * (query.shape[-1] + value.shape[-1])
+
+
+MACS: dict[str, Callable[[Sequence[Any], Any], int]] = {
+    "convolution": _convolution,
+    "mm": _product,
+    "bmm": _product,
+    "mv": _product,
+    "dot": _product,
+    "linear": _product,
+    "addmm": _product_with_bias,
+    "baddbmm": _product_with_bias,
+    "addmv": _product_with_bias,
+    "_scaled_dot_product_flash_attention_for_cpu": _attention,
+    "_scaled_dot_product_flash_attention": _attention,
+    "_scaled_dot_product_efficient_attention": _attention,
+}
+BIASED = ("addmm", "baddbmm", "addmv")  # one more flop per output; a convolution's bias is its third argument
+MOVING = ("cat", "stack", "clone", "copy_", "_to_copy", "constant_pad_nd", "index", "pixel_shuffle", "roll")
+CONSTANT = ("empty", "zeros", "ones", "full", "arange", "scalar_tensor", "empty_like", "new_empty")
+
+
+class _Prices(TorchDispatchMode):
+    """Prices every operation as torch dispatches it, and books it on the part that runs it."""
+
+    def __init__(self, tracker: ModuleTracker, layers: dict[str, LayerCost], root: str) -> None:
+        super().__init__()
+        self.tracker, self.layers, self.root = tracker, layers, root
+        self.free: set[str] = set()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        name = func.overloadpacket.__name__
+        read = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
+        written = [t for t in tree_leaves(out) if isinstance(t, Tensor)]
+        if func.is_view or name in CONSTANT or not read or not written:
+            self.free.add(name)
+            return out
+        layer = self.layers[self._part()]
+        layer.bytes += sum(t.numel() * t.element_size() for t in (*read, *written))
+        if name in MACS:
+            macs = MACS[name](args, written[0])
+            biased = name in BIASED or (name == "convolution" and args[2] is not None)
+            layer.macs += macs
+            layer.flops += 2 * macs + (written[0].numel() if biased else 0)
+        elif name not in MOVING:
+            shrinking = "pool" in name or name in ("mean", "sum", "amax", "amin", "var_mean")
+            layer.flops += (read[0] if shrinking else written[0]).numel()
+        return out
+
+    def _part(self) -> str:
+        """The innermost part that is running; torch names it after the class of the whole module."""
+        names = [name.removeprefix(self.root).removeprefix(".") for name in self.tracker.parents - {"Global"}]
+        return max((name for name in names if name in self.layers), key=len, default="")
