@@ -13,6 +13,7 @@ STEPS: list[tuple[str, list[str]]] = [
     ("lint", ["ruff", "check", "--quiet", "."]),
     ("format", ["ruff", "format", "--check", "--quiet", "."]),
     ("types", ["mypy", "--no-error-summary"]),
+    ("claims", ["workbench", "claims", "--measure", "--budget", "smoke", "-j", "2"]),
     ("lessons", ["workbench", "run", "--budget", "smoke", "-j", "2"]),
     ("contract", ["workbench", "check", "--budget", "smoke"]),
     ("book", ["workbench", "book", "--budget", "smoke", "--target", "_build/smoke-html"]),

@@ -2,6 +2,9 @@
 
 A benchmark is a kernel, its peers on the same arrays, and the operations that the task needs. Every peer
 must give the kernel's result before it is timed: whoever computes something else is not a peer.
+
+Turns cancel drift, not a neighbour: two ways of threading suffer differently when cores are taken, and the
+ratio then moves while its interval stays narrow. Each row says how busy the machine was before it.
 """
 
 from collections.abc import Callable
@@ -10,6 +13,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import psutil
 
 from workbench.errors import WorkbenchError
 from workbench.machine import paired
@@ -32,7 +36,8 @@ def bench(names: list[str] | None = None, quick: bool = False) -> list[dict[str,
 
     `seconds` and `peer_seconds` are medians of a call, `speedup` the median of their ratios within a
     sample (above 1: the kernel is faster) from `low` to `high` (95 %), `gflops` the task's operations over
-    the kernel's time, whatever operations the kernel really did.
+    the kernel's time, whatever operations the kernel really did. `busy` is the share of all cores that other
+    work took just before: trust a row where it is near 0.
     """
     for name in names or ():
         if name not in BENCHMARKS:
@@ -57,6 +62,7 @@ def require_same(what: str, a: np.ndarray, b: np.ndarray, tolerance: float) -> N
 
 
 def _row(name: str, benchmark: Benchmark, peer: str, task: Task, quick: bool) -> dict[str, Any]:
+    busy = psutil.cpu_percent(interval=0.05 if quick else 0.5) / 100
     times = paired(benchmark.kernel, task, repeats=5 if quick else 11, min_time=0.002 if quick else 0.01)
     speedup = times.speedup
     return {
@@ -68,6 +74,7 @@ def _row(name: str, benchmark: Benchmark, peer: str, task: Task, quick: bool) ->
         "low": speedup.low,
         "high": speedup.high,
         "gflops": benchmark.flops / times.f.value / 1e9,
+        "busy": busy,
         "provenance": speedup.provenance,
         "machine": speedup.machine,
         "when": speedup.when,

@@ -2,7 +2,7 @@
 
 import json as _json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,6 @@ def _emit(rows: Sequence[Row], as_json: bool, columns: Sequence[str], title: str
     if as_json:
         click.echo(_json.dumps(list(rows), indent=1, ensure_ascii=False, default=str))
         return
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(title=title, title_justify="left")
@@ -46,6 +45,12 @@ def _emit(rows: Sequence[Row], as_json: bool, columns: Sequence[str], title: str
         table.add_column(column.replace("_", " "), overflow="fold")
     for row in rows:
         table.add_row(*(_cell(row.get(column)) for column in columns))
+    _print(table)
+
+
+def _print(table: Any) -> None:
+    from rich.console import Console
+
     Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
@@ -76,13 +81,14 @@ def study(target: Path, no_open: bool, no_browser: bool) -> None:
 
     Never overwrites work: an untouched lesson is updated, a touched one gets its update beside it.
     """
-    from workbench.lessons import study as lessons_study
+    from workbench.lessons import open_lab
+    from workbench.lessons import study as write_copy
 
-    report = lessons_study.study(target)
+    report = write_copy(target)
     for sentence in report.sentences:
         click.echo(sentence)
     if not no_open:
-        sys.exit(lessons_study.open_lab(target, no_browser=no_browser))
+        sys.exit(open_lab(target, no_browser=no_browser))
 
 
 @main.command()
@@ -94,8 +100,8 @@ def study(target: Path, no_open: bool, no_browser: bool) -> None:
 @json_option
 def run(lessons: tuple[str, ...], budget: str, jobs: int, executor: str, force: bool, as_json: bool) -> None:
     """Execute LESSONS (all by default) with papermill; unchanged ones are reused."""
-    from workbench.lessons.model import find
-    from workbench.lessons.run import run as run_lessons
+    from workbench.lessons import find
+    from workbench.lessons import run as run_lessons
 
     def tell(event: Any) -> None:
         click.echo(str(event), err=True)
@@ -110,12 +116,14 @@ def run(lessons: tuple[str, ...], budget: str, jobs: int, executor: str, force: 
 
 @main.command()
 @click.argument("lessons", nargs=-1)
-@click.option("--budget", type=click.Choice(BUDGETS), help="Also hold the runs of this budget to the contract.")
+@click.option(
+    "--budget", type=click.Choice(BUDGETS), help="Also hold the runs of this budget to the contract."
+)
 @json_option
 def check(lessons: tuple[str, ...], budget: str | None, as_json: bool) -> None:
     """Hold LESSONS (all by default) to the notebook contract."""
-    from workbench.lessons.check import check as check_lessons
-    from workbench.lessons.model import find
+    from workbench.lessons import check as check_lessons
+    from workbench.lessons import find
 
     chosen = find(list(lessons))
     rows = [problem.row() for problem in check_lessons(chosen, budget=budget)]
@@ -163,21 +171,33 @@ def catalog(as_json: bool) -> None:
 @click.argument("systems", nargs=-1)
 @click.option("--measure", is_flag=True, help="Measure the claims now.")
 @click.option("--record", is_flag=True, help="Commit what is measured as records.")
+@click.option("-j", "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Claims at a time.")
 @_budget_option("lesson")
 @json_option
-def claims(systems: tuple[str, ...], measure: bool, record: bool, budget: str, as_json: bool) -> None:
-    """Show the claims of SYSTEMS (all by default) with their verdicts."""
+def claims(
+    systems: tuple[str, ...], measure: bool, record: bool, jobs: int, budget: str, as_json: bool
+) -> None:
+    """Show the claims of SYSTEMS (all by default) with their verdicts, or measure them."""
     from workbench import claims as room
+    from workbench.systems.catalog import entry
 
+    for key in systems:
+        entry(key)  # says so if there is no such system
     if record and not measure:
         raise WorkbenchError("--record keeps what --measure measures: give both")
-    rows: Iterable[Row]
+    keys = list(systems) or None
+    errors = []
     if measure:
-        rows = room.measure_all(list(systems) or None, budget=budget, record=record)
+        outcomes = room.measure_all(keys, budget=budget, record=record, jobs=jobs)
+        rows = [outcome.record.row() for outcome in outcomes if outcome.record]
+        errors = [f"{o.system} {o.claim}: {o.error}" for o in outcomes if o.error]
     else:
-        rows = room.rows(list(systems) or None)
-    columns = ["system", "claim", "value", "low", "high", "bar", "baseline", "control_value", "verdict", "stale"]
-    _emit(list(rows), as_json, columns, "Claims")
+        rows = room.rows(keys, declared=True)
+    columns = ["system", "claim", "value", "low", "high", "bar", "control_value", "verdict", "stale"]
+    _emit(rows, as_json, columns, "Claims")
+    for error in errors:
+        click.echo(error, err=True)
+    sys.exit(bool(errors))
 
 
 @main.command()
@@ -198,7 +218,9 @@ def doctor(as_json: bool) -> None:
     from workbench.machine import doctor as examine
 
     findings = examine()
-    _emit([finding.row() for finding in findings], as_json, ["name", "status", "sentence", "remedy"], "Doctor")
+    _emit(
+        [finding.row() for finding in findings], as_json, ["name", "status", "sentence", "remedy"], "Doctor"
+    )
     sys.exit(any(finding.status == "missing" for finding in findings))
 
 
@@ -206,10 +228,14 @@ def doctor(as_json: bool) -> None:
 @json_option
 def progress(as_json: bool) -> None:
     """Tell what is done, what was predicted, and which hints were used."""
-    from workbench.lessons.progress import progress as learner_progress
+    from workbench.lessons import progress as learner_progress
+    from workbench.lessons.progress import table
 
     rows = learner_progress()
-    _emit(rows, as_json, ["lesson", "exercises", "predictions", "hints"], "Progress")
+    if as_json:
+        _emit(rows, True, [], "")
+    else:
+        _print(table(rows))
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def chromium() -> Iterator[Any]:
     binary, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
     if not (binary and chromedriver):
         say = pytest.fail if os.environ.get("CI") else pytest.skip
-        say("chromium and chromedriver are missing: pages are NOT tested in a browser (apt install chromium-driver)")
+        say("chromium and chromedriver are missing: pages are NOT tested in a browser (apt install both)")
     from selenium import webdriver
 
     options = webdriver.ChromeOptions()
@@ -66,7 +66,9 @@ def resize(driver: Any, width: int, height: int = 900) -> None:
 
 def complaints(driver: Any) -> list[str]:
     """What the console says of errors and warnings, and what the page asked of a network."""
-    said = [entry["message"] for entry in driver.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
+    said = [
+        entry["message"] for entry in driver.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")
+    ]
     for entry in driver.get_log("performance"):
         message = json.loads(entry["message"])["message"]
         if message["method"] == "Network.requestWillBeSent":

@@ -8,10 +8,10 @@ import nbformat
 import numpy as np
 import plotly.graph_objects as go
 import pytest
+from workbench_widgets import Picture, explore
 
 from workbench.book.material import Material, Page
 from workbench.lessons.model import Cost, Lesson
-from workbench_widgets import Picture, explore
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,9 @@ CLAIMS = [
 
 @explore(slope=range(1, 5), dashed=bool)
 def line(slope=2, dashed=False):
-    figure = go.Figure(go.Scatter(x=[0, 1, 2], y=[0, slope, 2 * slope], line_dash="dash" if dashed else "solid"))
+    figure = go.Figure(
+        go.Scatter(x=[0, 1, 2], y=[0, slope, 2 * slope], line_dash="dash" if dashed else "solid")
+    )
     figure.update_layout(meta={"alt": f"a line of slope {slope}", "caption": "Steeper is faster."}, width=700)
     return figure
 

@@ -5,15 +5,15 @@ import re
 from html import unescape
 
 import pytest
+from workbench_widgets import unbake
+from workbench_widgets.frames import plain
 
 from tests.book import small_book as made
 from workbench.book import outside
 from workbench.book.build import render
-from workbench.book.material import Material, page
+from workbench.book.material import Material, read_page
 from workbench.errors import WorkbenchError
 from workbench.lessons.model import Lesson
-from workbench_widgets import unbake
-from workbench_widgets.frames import plain
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,11 @@ def test_solution_parameters_and_plumbing_are_folded(lesson):
 
 
 def test_the_header_says_what_the_lesson_takes_and_what_holds(lesson):
-    words = unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", lesson.split('class="wb-header"')[1].split("</aside>")[0])))
+    words = unescape(
+        re.sub(
+            r"\s+", " ", re.sub(r"<[^>]+>", " ", lesson.split('class="wb-header"')[1].split("</aside>")[0])
+        )
+    )
     for said in (
         "20 minutes",
         "321 MiB measured",
@@ -77,7 +81,9 @@ def test_links_between_lessons_and_the_download_lead_somewhere(html):
         for href in re.findall(r'<a[^>]+href="([^"#]+)[^"]*"', file.read_text("utf-8")):
             if not href.startswith(("http:", "https:")):
                 assert (file.parent / unescape(href)).is_file(), f"{file.name} links to {href}"
-    assert '<a href="../downloads/01-wide/01-far.ipynb" download>' in (html / "01-wide/01-far.html").read_text()
+    assert (
+        '<a href="../downloads/01-wide/01-far.ipynb" download>' in (html / "01-wide/01-far.html").read_text()
+    )
     assert "../00-start/01-tour.html" in (html / "01-wide/01-far.html").read_text()
 
 
@@ -86,7 +92,10 @@ def test_the_front_page_is_an_honest_map(html):
     assert "2 chapters, 3 published systems. 1 of them\nis here today" in front
     for row in made.SYSTEMS:
         assert f"index.html#{row['key']}" in front
-        assert f'id="{row["key"]}"' in (html / made.CHAPTERS[row["chapter"] - 1].folder / "index.html").read_text()
+        assert (
+            f'id="{row["key"]}"'
+            in (html / made.CHAPTERS[row["chapter"] - 1].folder / "index.html").read_text()
+        )
     assert "A Big &lt;Kernel&gt;" in front
     assert "a tested machine, 2026-01-02" in front
 
@@ -111,36 +120,53 @@ def test_scripts_are_shared_and_pages_small(html):
 def test_a_missing_lesson_fails_the_book(tmp_path, monkeypatch):
     monkeypatch.setenv("WORKBENCH_BUILD", str(tmp_path))
     with pytest.raises(WorkbenchError, match="01-wide/02-gone has no run in the smoke budget"):
-        page(Lesson(tmp_path / "x.ipynb", "01-wide/02-gone"), "smoke")
+        read_page(Lesson(tmp_path / "x.ipynb", "01-wide/02-gone"), "smoke")
 
 
 def test_a_failed_lesson_fails_the_book_even_beside_an_older_good_run(tmp_path, monkeypatch):
     monkeypatch.setenv("WORKBENCH_BUILD", str(tmp_path))
     good = made.make_page(tmp_path / "runs/smoke", "01-wide/01-far", "How far?", [made.text("# How far?")])
-    assert page(good.lesson, "smoke").run["status"] == "ok"
+    assert read_page(good.lesson, "smoke").run["status"] == "ok"
     failed = {"status": "timeout", "error": "cell 3 took longer than 60 s"}
     good.executed.with_suffix(".failed.json").write_text(json.dumps(failed), "utf-8")
     with pytest.raises(WorkbenchError, match="01-far ended as 'timeout': cell 3 took longer than 60 s"):
-        page(good.lesson, "smoke")
+        read_page(good.lesson, "smoke")
 
 
 @pytest.mark.parametrize(
     ("cells", "sentence"),
     [
         ([made.code("plot()", made.figure(alt=""))], "01-far, cell 2: the figure has no text alternative"),
-        ([made.text("See [it](../02-cost/09-nowhere.ipynb).")], "01-far links to ../02-cost/09-nowhere.ipynb, which is no lesson"),
         (
-            [made.code("m", {"application/vnd.plotly.v1+json": {"data": [{"type": "scattergeo"}], "layout": {"meta": {"alt": "m"}}}})],
+            [made.text("See [it](../02-cost/09-nowhere.ipynb).")],
+            "01-far links to ../02-cost/09-nowhere.ipynb, which is no lesson",
+        ),
+        (
+            [
+                made.code(
+                    "m",
+                    {
+                        "application/vnd.plotly.v1+json": {
+                            "data": [{"type": "scattergeo"}],
+                            "layout": {"meta": {"alt": "m"}},
+                        }
+                    },
+                )
+            ],
             "a scattergeo trace loads maps from outside",
         ),
     ],
 )
-def test_what_readers_would_stumble_over_fails_the_book_and_leaves_the_old_one(tmp_path, monkeypatch, cells, sentence):
+def test_what_readers_would_stumble_over_fails_the_book_and_leaves_the_old_one(
+    tmp_path, monkeypatch, cells, sentence
+):
     monkeypatch.setenv("WORKBENCH_BUILD", str(tmp_path))
     old = tmp_path / "html" / "index.html"
     old.parent.mkdir()
     old.write_text("the old book")
-    bad = made.make_page(tmp_path / "runs/lesson", "01-wide/01-far", "How far?", [made.text("# How far?"), *cells])
+    bad = made.make_page(
+        tmp_path / "runs/lesson", "01-wide/01-far", "How far?", [made.text("# How far?"), *cells]
+    )
     with pytest.raises(WorkbenchError, match=sentence):
         render(Material("lesson", made.CHAPTERS, made.SYSTEMS, (), [bad]), tmp_path / "html")
     assert old.read_text() == "the old book"

@@ -37,8 +37,13 @@ def test_rows_come_back_flat_and_in_order(path: Path, monkeypatch: pytest.Monkey
     )
     attempt, hint = ledger.rows()
     assert hint | {"when": ""} == {
-        "uid": uid, "kind": "hint", "lesson": "01-a/01-b", "when": "", "run": "run 7",
-        "exercise": "radius", "number": 2,
+        "uid": uid,
+        "kind": "hint",
+        "lesson": "01-a/01-b",
+        "when": "",
+        "run": "run 7",
+        "exercise": "radius",
+        "number": 2,
     }
     assert hint["when"].endswith("+00:00")
     assert (attempt["lesson"], attempt["run"], attempt["passed"]) == ("other", "8", False)
@@ -138,7 +143,9 @@ def write_rows(path: Path, writer: int, rows: int) -> None:
 
 def test_many_writers_at_once_lose_nothing(path: Path) -> None:
     """All start on a file that does not exist yet, the worst moment."""
-    processes = [SPAWN.Process(target=write_rows, args=(path, writer, 50)) for writer in range(8)]
+    processes = [
+        SPAWN.Process(target=write_rows, args=(path, writer, 50), daemon=True) for writer in range(8)
+    ]
     for process in processes:
         process.start()
     for process in processes:
@@ -161,7 +168,7 @@ def hang_in_the_middle(path: Path, started: Any) -> None:
 def test_a_killed_writer_takes_only_its_own_transaction_with_it(path: Path) -> None:
     Ledger(path).add("hint", number=1)
     started = SPAWN.Event()
-    process = SPAWN.Process(target=hang_in_the_middle, args=(path, started))
+    process = SPAWN.Process(target=hang_in_the_middle, args=(path, started), daemon=True)
     process.start()
     assert started.wait(60)
     assert len(Ledger(path).rows()) == 1  # readers are not held up

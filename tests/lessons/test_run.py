@@ -58,7 +58,14 @@ assert total(np.ones(1_000_000)) == 1_000_000
 print("computed")
 """
 GROWING = "held = []\nwhile True:\n    held.append(bytearray(2**20))"
-MANY = "import os, time\nfor _ in range(8):\n    if os.fork() == 0:\n        x = bytearray(b'x') * (100 * 2**20)\n        time.sleep(60)\nos.wait()"
+MANY = """
+import os, time
+for _ in range(8):
+    if os.fork() == 0:
+        held = bytearray(b"x") * (100 * 2**20)
+        time.sleep(60)
+os.wait()
+"""
 SEGFAULT = "import ctypes\nctypes.string_at(0)"
 
 GOOD = {

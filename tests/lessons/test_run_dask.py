@@ -58,5 +58,5 @@ def test_a_worker_killed_in_the_middle_loses_nothing(place):
 
 def test_an_executor_that_is_none_gets_one_sentence(place):
     lesson = write_lesson(place / "notebooks", "a", "1")
-    with pytest.raises(WorkbenchError, match="local, dask or the address .* 'nowhere://x' came"):
+    with pytest.raises(WorkbenchError, match=r"local, dask or the address .* 'nowhere://x' came"):
         run([lesson], executor="nowhere://x")

@@ -8,14 +8,14 @@ import plotly.graph_objects as go
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from workbench.errors import WorkbenchError
 from workbench_widgets import Picture, bake, explore, linear, linked, unbake
 from workbench_widgets import baking as baking_module
 from workbench_widgets.frames import frame_of, plain
 
+from workbench.errors import WorkbenchError
 
-@explore(width=linear(0.1, 2, 6), count=range(0, 4), title="waves", digits=3)
+
+@explore(width=linear(0.1, 2, 6), count=range(4), title="waves", digits=3)
 def waves(width=0.48, count=2):
     x = np.linspace(0, 7, 50)
     figure = go.Figure(layout={"title": f"{count} waves"} if count else {})

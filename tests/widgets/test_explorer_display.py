@@ -3,12 +3,12 @@
 import json
 import threading
 import zlib
+from pathlib import Path
 
 import nbformat
 import numpy as np
 import plotly.graph_objects as go
 import pytest
-
 from workbench_widgets import EXPLORER_MIME, Explorer, explore
 from workbench_widgets import explorer as explorer_module
 from workbench_widgets.live import Latest, LiveExplorer
@@ -157,3 +157,40 @@ def test_plotly_comes_as_a_message_and_is_no_state():
     state = widget.get_state()
     assert len(json.dumps(state["descriptor"])) + len(state["_esm"]) + len(state["_css"]) < 60_000
     widget.close()
+
+
+class Asked:
+    """A kernel that runs a request with this metadata."""
+
+    def __init__(self, metadata):
+        self.kernel = self
+        self.get_parent = lambda: {"metadata": metadata}
+
+
+@pytest.mark.parametrize(("metadata", "listens"), [({"cellId": "a1"}, True), ({}, False)])
+def test_front_ends_are_known_by_their_requests(monkeypatch, metadata, listens):
+    monkeypatch.delenv("WORKBENCH_BAKE", raising=False)
+    monkeypatch.setattr("IPython.get_ipython", lambda: Asked(metadata))
+    assert explorer_module.front_end_listens() is listens
+    monkeypatch.setenv("WORKBENCH_BAKE", "1")
+    assert explorer_module.front_end_listens() is False
+
+
+def test_an_executed_notebook_holds_one_frame_and_no_widget_state(monkeypatch):
+    from nbclient import NotebookClient
+
+    monkeypatch.delenv("WORKBENCH_BAKE", raising=False)
+    source = """import numpy as np
+from workbench_widgets import explore
+
+@explore(n=[1, 2])
+def patch(n=1):
+    return np.full((4, 4), n / 2)
+
+patch"""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    root = Path(explorer_module.__file__).parents[2]
+    NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(root)}}).execute()
+    (output,) = notebook.cells[0].outputs
+    assert set(output.data) == {EXPLORER_MIME, "text/plain"}
+    assert "widgets" not in notebook.metadata

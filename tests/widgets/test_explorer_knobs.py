@@ -3,10 +3,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from workbench.errors import WorkbenchError
 from workbench_widgets import linear, linked, logarithmic, play
 from workbench_widgets.knobs import Knobs
+
+from workbench.errors import WorkbenchError
 
 
 def several(kernel_size=7, depth=4, width=0.5, noisy=False, law="Gauss"):
@@ -64,7 +64,7 @@ def test_play_keeps_the_knob_and_adds_the_button():
     [
         ({}, "at least one knob"),
         ({"size": [1, 2]}, "no parameter 'size'"),
-        ({"depth": [1, 2]}, "the default of depth must be one of its values 1, 2, but it is 4"),
+        ({"depth": [1, 2]}, "the default of depth must be one of its values 1, 2; it is 4"),
         ({"depth": [True, False]}, "the default of depth"),
         ({"depth": []}, "has no values"),
         ({"depth": [4, 4]}, "must differ"),

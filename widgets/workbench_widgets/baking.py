@@ -1,8 +1,9 @@
 """A whole Explorer as one compressed block of bytes that a page can turn without kernel and network.
 
-The block, before compression: 4 bytes with the length of a JSON head, the head, then raw bytes. The head holds
-the paths and the values by which frames differ from the first one, each distinct one once, and for every state
-of the knobs the pairs (path, value) that lead there. Pixels are raw bytes, as differences from the first frame.
+The block, before compression: 4 bytes with the length of a JSON head, the head, then raw bytes. The head
+holds the paths and the values by which frames differ from the first one, each distinct one once, and for
+every state of the knobs the pairs (path, value) that lead there. Pixels are raw bytes, as differences from
+the first frame.
 """
 
 import base64
@@ -30,7 +31,7 @@ WORTH_PROCESSES = 20.0  # seconds of work left below which starting processes co
 
 
 def bake(explorer: "Explorer", jobs: int = 2) -> dict[str, Json]:
-    """Computes every frame; returns `{"frame": the first one, "baked": {"states", "seconds", "bytes", "data"}}`.
+    """Computes every frame: `{"frame": the first one, "baked": {"states", "seconds", "bytes", "data"}}`.
 
     `data` is base64 of a zlib stream, laid out as this module says. Numbers keep the Explorer's `digits`
     significant digits. Raises when the result exceeds the Explorer's `limit_kb`, saying how to shrink it.
@@ -47,12 +48,15 @@ def bake(explorer: "Explorer", jobs: int = 2) -> dict[str, Json]:
     if kilobytes > explorer.limit_kb:
         widest = max(explorer.knobs.knobs, key=lambda knob: max(map(len, knob.table)))
         raise WorkbenchError(
-            f"the Explorer {explorer.name} takes {kilobytes:.0f} kB baked, more than {explorer.limit_kb}: give "
-            f"{widest.name} fewer than its {max(map(len, widest.table))} values, declare fewer digits than "
+            f"the Explorer {explorer.name} takes {kilobytes:.0f} kB baked, more than {explorer.limit_kb}: "
+            f"give {widest.name} fewer than its {max(map(len, widest.table))} values, declare fewer digits than "
             f"{explorer.digits}, or draw fewer points or pixels (limit_kb= moves the limit)"
         )
     seconds = round(time.perf_counter() - began, 3)
-    return {"frame": first, "baked": {"states": len(frames), "seconds": seconds, "bytes": len(data), "data": data}}
+    return {
+        "frame": first,
+        "baked": {"states": len(frames), "seconds": seconds, "bytes": len(data), "data": data},
+    }
 
 
 def unbake(first: Frame, data: str, indexes: Indexes) -> Frame:
@@ -151,7 +155,9 @@ def _differences(first: Frame, frames: dict[Indexes, Frame]) -> tuple[dict[str, 
     steps = {}
     for state, frame in frames.items():
         if len(frame) != len(first) or [p["kind"] for p in frame] != [p["kind"] for p in first]:
-            raise WorkbenchError("every frame of an Explorer must hold the same kinds of figures in the same order")
+            raise WorkbenchError(
+                "every frame of an Explorer must hold the same kinds of figures in the same order"
+            )
         steps[",".join(map(str, state))] = list(walk([], first, frame))
     head = {
         "paths": [json.loads(text) for text in paths],

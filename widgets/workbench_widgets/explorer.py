@@ -26,8 +26,8 @@ def explore(
     ([height, width] or [height, width, 3]), a `Picture`, or a sequence of these. A figure says what it shows
     in `layout.meta["alt"]`, and its caption in `layout.meta["caption"]`.
 
-    A knob is a list of choices, a `range`, `bool`, `linear(low, high, steps)`, `logarithmic(low, high, steps)`,
-    or one of these in `play(…)` or depending on another knob by `linked(parent, function)`.
+    A knob is a list of choices, a `range`, `bool`, `linear(low, high, steps)` or `logarithmic(low, high,
+    steps)`, or one of these in `play(…)` or depending on another knob by `linked(parent, function)`.
 
     `digits`: significant digits that baked numbers keep. `limit_kb`: the most a baked Explorer may take.
     """
@@ -41,8 +41,8 @@ def explore(
 class Explorer:
     """A pure function of a few knobs over a finite grid; shown last in a cell, it can be turned.
 
-    Called, it is still the function. In JupyterLab it shows live knobs; in a run without a front end it stores its
-    first frame and a descriptor, and with `WORKBENCH_BAKE` set every frame, for the book.
+    Called, it is still the function. In JupyterLab it shows live knobs; in a run without a front end it stores
+    its first frame and a descriptor, and with `WORKBENCH_BAKE` set every frame, for the book.
     """
 
     def __init__(
@@ -113,8 +113,8 @@ class Explorer:
 def front_end_listens() -> bool:
     """Whether the running cell was sent by a front end that draws widgets.
 
-    Front ends tag their requests (JupyterLab with the cell's id); papermill and nbclient send bare ones. Environment
-    variables would not do: a notebook run from a notebook's terminal inherits them.
+    Front ends tag their requests (JupyterLab with the cell's id); papermill and nbclient send bare ones.
+    Environment variables would not do: a notebook run from a notebook's terminal inherits them.
     """
     if os.environ.get(BAKE):
         return False

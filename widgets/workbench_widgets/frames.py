@@ -1,4 +1,4 @@
-"""What an Explorer's function returns, as plain JSON that script can draw: plotly figures and small pictures."""
+"""What an Explorer's function returns, as plain JSON that script can draw: figures and small pictures."""
 
 import base64
 import json
@@ -34,7 +34,7 @@ class Picture:
         pixels = np.asarray(self.pixels)
         if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] != 3) or not pixels.size:
             raise WorkbenchError(
-                f"a picture must have shape [height, width] or [height, width, 3], but {list(pixels.shape)} came"
+                f"a picture must have shape [height, width] or [height, width, 3]; {list(pixels.shape)} came"
             )
         if pixels.dtype != np.uint8:
             if not np.isfinite(pixels).all():
@@ -48,7 +48,7 @@ class Picture:
             "scale": self.scale,
             "alt": self.alt,
             "caption": self.caption,
-            "pixels": base64.b64encode(np.ascontiguousarray(pixels)).decode(),
+            "pixels": base64.b64encode(pixels.tobytes()).decode(),
         }
 
 
@@ -74,15 +74,16 @@ def _part(shown: Any) -> Part:
 
 
 def plotly_part(figure: Json) -> Part:
-    """A plotly figure given as JSON. Its template is left out: the page draws all figures in its own, light or dark."""
+    """A plotly figure given as JSON, without its template: pages draw all figures in their own, light or dark."""
     layout = {key: value for key, value in figure.get("layout", {}).items() if key != "template"}
-    meta = layout.get("meta") if isinstance(layout.get("meta"), dict) else {}
+    meta = layout.get("meta")
+    said = meta if isinstance(meta, dict) else {}
     return {
         "kind": "plotly",
         "data": figure.get("data", []),
         "layout": layout,
-        "alt": meta.get("alt", ""),
-        "caption": meta.get("caption", ""),
+        "alt": said.get("alt", ""),
+        "caption": said.get("caption", ""),
     }
 
 

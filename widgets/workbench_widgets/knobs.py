@@ -1,6 +1,6 @@
 """Knobs: what a reader may turn. Every knob has finitely many values, so every Explorer has a finite grid.
 
-A state of the knobs travels as *indexes* into their values: exact, short, and the same in Python and in script.
+A state of the knobs travels as *indexes* into their values: exact, short, the same in Python and in script.
 """
 
 import inspect
@@ -65,7 +65,7 @@ def play(declared: Any) -> Any:
 
 @dataclass(frozen=True)
 class Knob:
-    """One knob. `table[i]` holds its values when the parent stands at index i; without a parent, `table[0]`."""
+    """One knob. `table[i]` holds its values while the parent stands at index i; without a parent `table[0]`."""
 
     name: str
     kind: Kind
@@ -107,24 +107,28 @@ class Knobs:
         """Holds the declared knobs to the function's parameters; a slip is one sentence."""
         name = function.__name__
         if not declared:
-            raise WorkbenchError(f"the Explorer {name} needs at least one knob, e.g. @explore(depth=range(1, 9))")
+            raise WorkbenchError(
+                f"the Explorer {name} needs at least one knob, e.g. @explore(depth=range(1, 9))"
+            )
         parameters = inspect.signature(function).parameters
         for parameter in parameters.values():
             if parameter.default is parameter.empty:
-                raise WorkbenchError(f"every parameter of {name} needs a default, but {parameter.name} has none")
+                raise WorkbenchError(
+                    f"every parameter of {name} needs a default, but {parameter.name} has none"
+                )
         knobs: list[Knob] = []
         start: list[int] = []
         for knob_name, what in declared.items():
             if knob_name not in parameters:
                 raise WorkbenchError(
-                    f"{name} has no parameter {knob_name!r} for the knob; it has {', '.join(parameters) or 'none'}"
+                    f"{name} has no parameter {knob_name!r} for the knob; it has {', '.join(parameters)}"
                 )
             knob = _knob(knob_name, what, knobs)
             values = knob.values(_parent_index(knob, knobs, start))
             default = parameters[knob_name].default
             if default not in values or isinstance(default, bool) != isinstance(values[0], bool):
                 raise WorkbenchError(
-                    f"the default of {knob_name} must be one of its values {_some(values)}, but it is {default!r}"
+                    f"the default of {knob_name} must be one of its values {_some(values)}; it is {default!r}"
                 )
             knobs.append(knob)
             start.append(values.index(default))
@@ -156,7 +160,9 @@ class Knobs:
             elif state[knob.name] in values:
                 indexes.append(values.index(state[knob.name]))
             else:
-                raise WorkbenchError(f"{knob.name} must be one of {_some(values)}, but {state[knob.name]!r} came")
+                raise WorkbenchError(
+                    f"{knob.name} must be one of {_some(values)}, but {state[knob.name]!r} came"
+                )
         return tuple(indexes)
 
     def grid(self) -> Iterator[Indexes]:
@@ -217,7 +223,9 @@ def _declared(name: str, what: Any) -> tuple[Kind, Values]:
         )
     values = tuple(what)
     if not values:
-        raise WorkbenchError(f"the knob {name} has no values: a list or a range with at least one was expected")
+        raise WorkbenchError(
+            f"the knob {name} has no values: a list or a range with at least one was expected"
+        )
     wrong = [value for value in values if not isinstance(value, bool | int | float | str)]
     if wrong:
         raise WorkbenchError(
@@ -242,7 +250,7 @@ def _parent_index(knob: Knob, knobs: Sequence[Knob], indexes: Sequence[int]) -> 
 def _check_range(low: float, high: float, steps: int) -> None:
     if not (low < high and isinstance(steps, int) and steps >= 2):
         raise WorkbenchError(
-            f"a real range needs low < high and at least 2 steps, but low={low}, high={high}, steps={steps} came"
+            f"a real range needs low < high and at least 2 steps; {low=}, {high=}, {steps=} came"
         )
 
 

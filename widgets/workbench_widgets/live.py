@@ -23,8 +23,8 @@ STATIC = files("workbench_widgets") / "static"
 class Latest:
     """Does the newest piece of work on one thread; pieces overtaken before they begin are dropped.
 
-    The caller never waits. A piece that has begun is finished and reported: its frame is paid for, cached, and
-    something to look at while the next one is computed.
+    The caller never waits. A piece that has begun is finished and reported: its frame is paid for,
+    cached, and something to look at while the next one is computed.
     """
 
     def __init__(self, work: Callable[[Any], None]) -> None:

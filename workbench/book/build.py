@@ -1,4 +1,4 @@
-"""From executed lessons to a folder of pages: write the sources, let Sphinx build, check, and only then replace."""
+"""From executed lessons to a folder of pages: write sources, let Sphinx build, check, and only then replace."""
 
 import json
 import os
@@ -9,13 +9,14 @@ import webbrowser
 from importlib.resources import files
 from pathlib import Path
 
+from workbench_widgets.explorer import BAKE
+
 from workbench._paths import build_dir
 from workbench.errors import WorkbenchError
 from workbench.lessons.model import Lesson
-from workbench_widgets.explorer import BAKE
 
 from . import pages
-from .material import Material, gather, page
+from .material import Material, gather, read_page
 from .outside import outside
 from .prepare import prepare
 
@@ -27,8 +28,8 @@ def book(
 ) -> Path:
     """Executes the lessons (unchanged ones are reused) and renders them; returns the front page.
 
-    A lesson that is missing or has failed fails the book with one sentence. `target` is `_build/html` by default
-    and is replaced only when the new book is complete.
+    A lesson that is missing or has failed fails the book with one sentence. `target` is `_build/html` by
+    default and is replaced only when the new book is complete.
     """
     if run:
         _run(budget, jobs)
@@ -49,7 +50,11 @@ def _run(budget: str, jobs: int) -> None:
     try:
         results = run(wanted, budget=budget, jobs=jobs)
         # results of a run that was not for the book are reused with the first frames only
-        still = [lesson for lesson, result in zip(wanted, results, strict=True) if result.ok and _still(lesson, budget)]
+        still = [
+            lesson
+            for lesson, result in zip(wanted, results, strict=True)
+            if result.ok and _still(lesson, budget)
+        ]
         results += run(still, budget=budget, jobs=jobs, force=True)
     finally:
         if before is None:
@@ -58,11 +63,13 @@ def _run(budget: str, jobs: int) -> None:
             os.environ[BAKE] = before
     for result in results:
         if not result.ok:
-            raise WorkbenchError(f"the book needs every lesson to run, but {result.lesson} did not: {result.error}")
+            raise WorkbenchError(
+                f"the book needs every lesson to run, but {result.lesson} did not: {result.error}"
+            )
 
 
 def _still(lesson: Lesson, budget: str) -> bool:
-    return any("baked" not in stored for stored in page(lesson, budget).explorers)
+    return any("baked" not in stored for stored in read_page(lesson, budget).explorers)
 
 
 def render(material: Material, target: Path) -> Path:
@@ -100,7 +107,7 @@ def _write_source(material: Material, source: Path) -> None:
 
 
 def _write_scripts(static: Path) -> None:
-    """One script draws live and baked Explorers; here it is joined with the part that knows the book's pages."""
+    """One script draws live and baked Explorers; here it is joined with the part that knows these pages."""
     from workbench_widgets.live import plotly_path
     from workbench_widgets.templates import templates
 
@@ -120,7 +127,19 @@ def _write_scripts(static: Path) -> None:
 def _sphinx(source: Path, output: Path) -> None:
     """In a process of its own: Sphinx keeps state in the process, and its warnings are errors here."""
     static = f"{ROOM / 'static'},{source / '_static'}"
-    command = [sys.executable, "-m", "sphinx", "-b", "html", "-c", str(ROOM / "site"), "-j", "auto", "-q", "-W"]
+    command = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-b",
+        "html",
+        "-c",
+        str(ROOM / "site"),
+        "-j",
+        "auto",
+        "-q",
+        "-W",
+    ]
     command += ["--keep-going", "-D", f"html_static_path={static}", "-d", str(source / ".doctrees")]
     done = subprocess.run([*command, str(source), str(output)], capture_output=True, text=True, check=False)
     if done.returncode:

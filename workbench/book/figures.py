@@ -1,11 +1,12 @@
-"""Stored outputs of executed lessons as HTML that book.js draws: figures, and Explorers with all their frames."""
+"""Stored outputs of lessons as HTML that book.js draws: figures, and Explorers with all their frames."""
 
 import json
 from html import escape
 from typing import Any
 
-from workbench.errors import WorkbenchError
 from workbench_widgets.frames import plain, plotly_part
+
+from workbench.errors import WorkbenchError
 
 DIGITS = 6  # what a figure that does not turn keeps of its numbers
 OUTSIDE_TRACES = {  # these load maps from outside when drawn
@@ -29,7 +30,9 @@ def explorer_html(stored: dict[str, Any], where: str) -> str:
     """An Explorer as its descriptor, first frame and baked frames."""
     where = f"{where}, the Explorer {stored['name']}"
     if "baked" not in stored:
-        raise WorkbenchError(f"{where}: its frames were not computed; run the lesson again with WORKBENCH_BAKE=1")
+        raise WorkbenchError(
+            f"{where}: its frames were not computed; run the lesson again with WORKBENCH_BAKE=1"
+        )
     for part in stored["frame"]:
         _check_part(part, where)
     baked = stored["baked"]["data"]
@@ -45,10 +48,14 @@ def explorer_html(stored: dict[str, Any], where: str) -> str:
 
 def _check_part(part: dict[str, Any], where: str) -> None:
     if not part["alt"]:
-        raise WorkbenchError(f"{where}: the figure has no text alternative; views.describe(fig, alt=…) gives one")
+        raise WorkbenchError(
+            f"{where}: the figure has no text alternative; views.describe(fig, alt=…) gives one"
+        )
     for trace in part.get("data", []):
         if trace.get("type") in OUTSIDE_TRACES:
-            raise WorkbenchError(f"{where}: a {trace['type']} trace loads maps from outside, and the book must not")
+            raise WorkbenchError(
+                f"{where}: a {trace['type']} trace loads maps from outside, and the book must not"
+            )
 
 
 def _alt(alt: str) -> str:

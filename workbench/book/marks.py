@@ -16,7 +16,9 @@ class Mark:
 MARKS = {
     "reproduced": Mark("✓", "good", "every claim of the source holds here, within its bar"),
     "direction only": Mark("↗", "part", "the effect goes the claimed way, but is smaller than its bar"),
-    "not reproduced at this scale": Mark("✗", "bad", "measured here, and the claim does not hold at this scale"),
+    "not reproduced at this scale": Mark(
+        "✗", "bad", "measured here, and the claim does not hold at this scale"
+    ),
     "inconclusive": Mark("≈", "open", "the interval of the measurement includes both answers"),
     "needs hardware": Mark("▣", "open", "the claim can only be measured on hardware that most readers lack"),
     "needs LLM": Mark("✎", "open", "the claim can only be measured with a large language model"),
@@ -27,7 +29,7 @@ MARKS = {
 
 
 def mark(state: str, word: bool = False) -> str:
-    """The mark as HTML; with `word` the state is written beside it, otherwise it is read to screen readers."""
+    """The mark as HTML; with `word` the state is written beside it, otherwise only read by screen readers."""
     known = MARKS.get(state, Mark("?", "open", state))
     text = f"<span>{escape(state)}</span>" if word else f'<span class="wb-hear">{escape(state)}</span>'
     sign = f'<span class="wb-sign" aria-hidden="true">{known.sign}</span>'

@@ -7,10 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
+from workbench_widgets.explorer import EXPLORER_MIME
+
 from workbench._paths import build_dir
 from workbench.errors import WorkbenchError
 from workbench.lessons.model import Lesson, lessons
-from workbench_widgets.explorer import EXPLORER_MIME
 
 Row = dict[str, Any]
 
@@ -45,7 +46,9 @@ class Page:
     def explorers(self) -> list[dict[str, Any]]:
         """What the lesson's Explorers stored, in order."""
         outputs = [output for cell in self.notebook["cells"] for output in cell.get("outputs", [])]
-        return [output["data"][EXPLORER_MIME] for output in outputs if EXPLORER_MIME in output.get("data", {})]
+        return [
+            output["data"][EXPLORER_MIME] for output in outputs if EXPLORER_MIME in output.get("data", {})
+        ]
 
     @property
     def seconds(self) -> float | None:
@@ -98,11 +101,11 @@ def gather(budget: str, wanted: Sequence[Lesson] | None = None) -> Material:
         chapters=catalog.chapters(),
         systems=catalog.rows(),
         claims=claim_rows(),
-        pages=[page(lesson, budget) for lesson in chosen],
+        pages=[read_page(lesson, budget) for lesson in chosen],
     )
 
 
-def page(lesson: Lesson, budget: str) -> Page:
+def read_page(lesson: Lesson, budget: str) -> Page:
     """The executed lesson, or one sentence that says what is missing."""
     executed = build_dir() / "runs" / budget / f"{lesson.key}.ipynb"
     record, failed = executed.with_suffix(".json"), executed.with_suffix(".failed.json")

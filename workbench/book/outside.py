@@ -7,7 +7,16 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 REMOTE = re.compile(r"^\s*(?:https?:)?//", re.IGNORECASE)
-LOADING_RELS = {"stylesheet", "icon", "preload", "prefetch", "modulepreload", "preconnect", "dns-prefetch", "manifest"}
+LOADING_RELS = {
+    "stylesheet",
+    "icon",
+    "preload",
+    "prefetch",
+    "modulepreload",
+    "preconnect",
+    "dns-prefetch",
+    "manifest",
+}
 SOURCES = {"src", "srcset", "poster", "data", "background"}
 
 # every address in a style or script that stands in quotes or brackets, and what before it makes it a load

@@ -17,7 +17,7 @@ SENSES = [
 
 
 def front(book: Material) -> str:
-    """The front page: what this is, how to start, and the map of all chapters with the state of each system."""
+    """The front page: what this is, how to start, and the map of all chapters with each system's state."""
     counts = Counter(row["state"] for row in book.systems)
     here = len(book.systems) - counts["absent"]
     begin = "".join(
@@ -30,16 +30,18 @@ def front(book: Material) -> str:
         for name, what, sign in SENSES
     )
     cards = "".join(_card(book, chapter) for chapter in book.chapters)
-    opening = f"""<p class="wb-lead">Learn kernels, in every sense of the word, by running them, measuring them and
-breaking them.</p><ul class="wb-senses">{senses}</ul>"""
-    ways = f"""<div class="wb-begin"><div><h3>Read</h3><p>Every knob in these pages turns as they are: no Python, no
-network.</p><ol>{begin}</ol></div><div><h3>Run</h3><p>From a clone, on a machine with Python and make:</p>
+    opening = f"""<p class="wb-lead">Learn kernels, in every sense of the word, by running them,
+measuring them and breaking them.</p><ul class="wb-senses">{senses}</ul>"""
+    ways = f"""<div class="wb-begin"><div><h3>Read</h3><p>Every knob in these pages turns as they
+are: no Python, no network.</p><ol>{begin}</ol></div><div><h3>Run</h3><p>From a clone, on a machine with Python and make:</p>
 {_command("make study")}<p>JupyterLab opens at the first lesson; what you write is never overwritten.</p>
 <p class="wb-made">{_made(book)}</p></div></div>"""
     chapters = f"""<p>{len(book.chapters)} chapters, {len(book.systems)} published systems. {here} of them
 {"is" if here == 1 else "are"} here today. Every mark is one system.</p>{legend(list(counts))}
 <ol class="wb-map">{cards}</ol>"""
-    folders = [page.lesson.key for page in book.outside_chapters()] + [f"{c.folder}/index" for c in book.chapters]
+    folders = [page.lesson.key for page in book.outside_chapters()] + [
+        f"{c.folder}/index" for c in book.chapters
+    ]
     sections = [
         "---\nhtml_theme.sidebar_secondary.remove: true\n---\n# Kernel Workbench",
         _raw(opening),
@@ -60,7 +62,11 @@ def chapter_page(book: Material, chapter: Chapter) -> str:
         f" <span>{page.lesson.minutes} minutes</span></li>"
         for page in pages
     )
-    told = f'<ol class="wb-lessons">{lessons}</ol>' if pages else "<p>No lesson of this chapter is written yet.</p>"
+    told = (
+        f'<ol class="wb-lessons">{lessons}</ol>'
+        if pages
+        else "<p>No lesson of this chapter is written yet.</p>"
+    )
     rows = book.systems_of(chapter)
     systems = "\n".join(_system(book, row) for row in rows)
     sections = [
@@ -116,8 +122,8 @@ def footer(page: Page) -> str:
 <p>then open <code>{escape(key)}.ipynb</code> in the file list.</p></div>
 <div><h3>Download</h3><p><a href="{escape(download)}" download>The executed notebook</a>, with every output
 on this page.</p></div>
-<div><h3>Cite</h3><p>Kernel Workbench, “{title}”, {escape(str(page.run.get("when", ""))[:10])}. For the systems, cite
-their authors.</p></div></aside>"""
+<div><h3>Cite</h3><p>Kernel Workbench, “{title}”, {escape(str(page.run.get("when", ""))[:10])}. For the systems,
+cite their authors.</p></div></aside>"""
 
 
 def _card(book: Material, chapter: Chapter) -> str:
@@ -215,7 +221,11 @@ def _machine(run: Row) -> str:
 
 def _made(book: Material) -> str:
     made = {_machine(page.run) for page in book.pages} - {""}
-    return f"Numbers measured on {escape('; '.join(sorted(made)))}." if made else "No lesson is in this book yet."
+    return (
+        f"Numbers measured on {escape('; '.join(sorted(made)))}."
+        if made
+        else "No lesson is in this book yet."
+    )
 
 
 def _toctree(names: list[str]) -> str:

@@ -1,20 +1,22 @@
-"""An executed notebook as the notebook that the page shows: what readers need and nothing of the machinery."""
+"""An executed notebook as the notebook that its page shows: what readers need, nothing of the machinery."""
 
 import re
 from collections.abc import Collection
 from posixpath import join, normpath
 from typing import Any
 
-from workbench.errors import WorkbenchError
-
 from workbench_widgets.explorer import EXPLORER_MIME, PLOTLY_MIME
+
+from workbench.errors import WorkbenchError
 
 from .figures import explorer_html, figure_html
 from .material import Page
 
 Cell = dict[str, Any]
 GONE_TAGS = {"remove-cell", "injected-parameters"}
-SOLUTION = re.compile(r"^([ \t]*)### BEGIN SOLUTION.*?^[ \t]*### END SOLUTION[^\n]*$", re.DOTALL | re.MULTILINE)
+SOLUTION = re.compile(
+    r"^([ \t]*)### BEGIN SOLUTION.*?^[ \t]*### END SOLUTION[^\n]*$", re.DOTALL | re.MULTILINE
+)
 SOLUTION_MARKS = re.compile(r"^[ \t]*### (?:BEGIN|END) SOLUTION[^\n]*\n?", re.MULTILINE)
 LESSON_LINK = re.compile(r"\]\((?!https?:)([^)\s#]+)\.ipynb(?:#[^)]*)?\)")
 HEADING = re.compile(r"\A\s*#\s[^\n]*\n?")
@@ -25,12 +27,16 @@ def prepare(page: Page, header: str, footer: str, lessons: Collection[str]) -> d
 
     `lessons` holds the keys of all lessons in the book; a link to another one is an error.
     """
-    cells = [shown for number, cell in enumerate(page.notebook["cells"], 1) for shown in _shown(cell, number, page)]
+    cells = [
+        shown for number, cell in enumerate(page.notebook["cells"], 1) for shown in _shown(cell, number, page)
+    ]
     _check_links(cells, page, lessons)
     first = next((i for i, cell in enumerate(cells) if cell["cell_type"] == "markdown"), None)
     title = HEADING.match(_source(cells[first])) if first is not None else None
     if first is None or title is None:
-        raise WorkbenchError(f"{page.lesson.key} must begin with a title, a markdown cell with one '# …' line")
+        raise WorkbenchError(
+            f"{page.lesson.key} must begin with a title, a markdown cell with one '# …' line"
+        )
     rest = {**cells[first], "source": _source(cells[first])[title.end() :]}
     begin = [_markdown(title[0]), _raw(header), *([rest] if rest["source"].strip() else [])]
     cells[: first + 1] = cells[:first] + begin
@@ -69,7 +75,9 @@ def _check_links(cells: list[Cell], page: Page, lessons: Collection[str]) -> Non
         for link in LESSON_LINK.findall(cell["source"]) if cell["cell_type"] == "markdown" else []:
             key = normpath(join(page.lesson.chapter, link))
             if key not in lessons:
-                raise WorkbenchError(f"{page.lesson.key} links to {link}.ipynb, which is no lesson of the book")
+                raise WorkbenchError(
+                    f"{page.lesson.key} links to {link}.ipynb, which is no lesson of the book"
+                )
 
 
 def _output(output: dict[str, Any], where: str) -> dict[str, Any]:

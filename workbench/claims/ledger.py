@@ -147,8 +147,10 @@ class Ledger:
         """Makes the file where there is none, and brings an older one up to this version's schema."""
         if self._ready and self.path.exists():
             return
-        if self.path.exists():
-            _version(self.path)  # looked at without writing: a file that is not ours stays as it is
+        # Looked at without writing: a file that is not ours stays as it is, a writer keeps nobody waiting.
+        if self.path.exists() and _version(self.path) == SCHEMA:
+            self._ready = True
+            return
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -4,10 +4,11 @@ All keep height and width (padding to the same size) and use odd kernels, so tha
 kernel, depth and width alone.
 """
 
-from math import sqrt
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from workbench.errors import WorkbenchError
@@ -36,13 +37,36 @@ def depth_for_reach(kernel: int, reach: int) -> int:
     return (reach - 1) // step
 
 
-def spread(kernel: int, depth: int) -> float:
-    """Standard deviation per axis, in pixels, of what `depth` uniform linear layers see.
+def profile(
+    kernel: int, depth: int, weights: Literal["uniform", "random"] = "uniform"
+) -> NDArray[np.float64]:
+    """What a stack of `depth` linear layers sees along one axis: [reach], summing to 1.
 
-    One uniform kernel has variance (k**2 - 1) / 12, and variances of a composition add:
-    sqrt(depth * (kernel**2 - 1) / 12). It grows with the kernel, but only with the root of the depth.
+    uniform: the weights are averages, and the profile is the `depth`-fold convolution of a box.
+    random: the weights are independent with mean 0; the *squares* of gradients then spread like the
+    uniform stack, so the expected magnitude follows the root of it.
     """
-    return sqrt(depth * (_odd(kernel) ** 2 - 1) / 12)
+    box = np.full(_odd(kernel), 1 / kernel)
+    seen = np.ones(1)
+    for _ in range(depth):
+        seen = np.convolve(seen, box)
+    seen = seen if weights == "uniform" else np.sqrt(seen)
+    return seen / seen.sum()
+
+
+def spread(kernel: int, depth: int, weights: Literal["uniform", "random"] = "uniform") -> float:
+    """Standard deviation of the `profile`, in pixels.
+
+    For uniform weights it is sqrt(depth * (kernel**2 - 1) / 12), because one box has variance
+    (kernel**2 - 1) / 12 and variances of a composition add: it grows with the kernel, but only with the
+    root of the depth. For random weights it is up to sqrt(2) times that, less where the profile ends.
+
+    >>> round(spread(13, 3), 3), round(spread(3, 18), 3)
+    (6.481, 3.464)
+    """
+    seen = profile(kernel, depth, weights)
+    place = np.arange(len(seen)) - len(seen) // 2
+    return float(np.sqrt((seen * place**2).sum()))
 
 
 def depth_for_spread(kernel: int, like: tuple[int, int]) -> int:
@@ -152,7 +176,9 @@ class DepthwiseBlock(nn.Module):
             nn.BatchNorm2d(channels),
         )
         self.mix = nn.Sequential(
-            nn.Conv2d(channels, expansion * channels, 1), nn.GELU(), nn.Conv2d(expansion * channels, channels, 1)
+            nn.Conv2d(channels, expansion * channels, 1),
+            nn.GELU(),
+            nn.Conv2d(expansion * channels, channels, 1),
         )
         self.shortcut = shortcut
 

@@ -1,4 +1,4 @@
-"""Executes one lesson with papermill, keeps it inside its limits, and says in one sentence what went wrong."""
+"""Executes one lesson with papermill inside its limits, and says in one sentence what went wrong."""
 
 import contextlib
 import json
@@ -37,6 +37,7 @@ def execute(job: Job, settings: Settings, process: Any, manager: Any, tree: Tree
     cell = _Where(places, tell)
     watch = _Watch(tree, process.pid, job.limits, cell, tick=1.0 if job.exclusive else 0.2)
     watch.start()
+    execution_timeout = math.ceil(job.limits.cell_seconds)
     status: Status = "ok"
     error = inventory = None
     try:
@@ -46,7 +47,7 @@ def execute(job: Job, settings: Settings, process: Any, manager: Any, tree: Tree
             KERNEL,
             km=manager,
             progress_bar=False,
-            execution_timeout=math.ceil(job.limits.cell_seconds),
+            execution_timeout=execution_timeout,
             store_widget_state=False,
             record_timing=False,
             on_cell_start=cell.begins,
@@ -56,9 +57,11 @@ def execute(job: Job, settings: Settings, process: Any, manager: Any, tree: Tree
         elif not (inventory := _take_inventory(manager, settings, process)):
             status, error = "crashed", f"{cell} {_end_of(process)}."
     except TimeoutError:  # nbclient's for a cell is one
-        status, error = "timeout", f"{cell} ran longer than the {job.limits.cell_seconds:g} s a cell may take."
+        status, error = "timeout", f"{cell} ran longer than the {execution_timeout} s a cell may take."
     except RuntimeError:  # nbclient's for a kernel that ended is one
         status, error = "crashed", f"{cell} {_end_of(process)}."
+    except Exception as unforeseen:  # e.g. an output that is no output
+        status, error = "failed", f"{cell} could not be executed: {_first_line(repr(unforeseen), 200)}."
     seconds = time.monotonic() - clock
     watch.stop()
     if watch.verdict:
@@ -68,7 +71,7 @@ def execute(job: Job, settings: Settings, process: Any, manager: Any, tree: Tree
         error=error,
         seconds=round(seconds, 3),
         peak_mib=round(watch.peak, 1),
-        notebook=_clean(notebook, job.lesson),
+        notebook=_clean(notebook),
         inputs=reuse.inputs(job.notebook, inventory, started, job.systems) if inventory else None,
         ledger=_ledger_rows(settings) if status == "ok" else (),
         machine=machine_name(),
@@ -86,9 +89,7 @@ class _Where:
     def begins(self, cell: Any, cell_index: int) -> None:
         if cell.cell_type != "code" or not (place := self._places.get(cell.id)):
             return  # prose, or the injected parameters
-        lines = [line.strip() for line in cell.source.splitlines()]
-        first = next((line for line in lines if line), "")
-        self._name = f"Cell {place} (`{_short(first, 60)}`)"
+        self._name = f"Cell {place} (`{_first_line(cell.source, 60)}`)"
         self._tell({"event": "cell", "cell": place, "cells": len(self._places)})
 
     def __str__(self) -> str:
@@ -103,6 +104,7 @@ class _Watch(threading.Thread):
         self.verdict: tuple[Status, str] | None = None
         self.peak = 0.0
         self._tree, self._kernel, self._limits, self._cell, self._tick = tree, kernel, limits, cell, tick
+        self._most = TOGETHER * limits.mib
         self._deadline = time.monotonic() + limits.seconds
         self._before = own_mib()
         self._over = threading.Event()
@@ -110,10 +112,10 @@ class _Watch(threading.Thread):
     def run(self) -> None:
         while not self._over.wait(self._tick):
             held = self._sample() + own_mib() - self._before  # what was printed is held on this side
-            if held > TOGETHER * self._limits.mib:
-                self._end("memory", f"{self._cell} held more than the {TOGETHER * self._limits.mib:.0f} MiB")
+            if held > self._most:
+                self._end("memory", f"held more than the {self._most:.0f} MiB")
             elif time.monotonic() > self._deadline:
-                self._end("timeout", f"{self._cell} was running at the deadline of {self._limits.seconds:g} s")
+                self._end("timeout", f"was running at the deadline of {self._limits.seconds:g} s")
 
     def stop(self) -> None:
         self._over.set()
@@ -126,7 +128,7 @@ class _Watch(threading.Thread):
         return held
 
     def _end(self, status: Status, sentence: str) -> None:
-        self.verdict = status, f"{sentence} that this lesson may take."
+        self.verdict = status, f"{self._cell} {sentence} that this lesson may take."
         self._tree.end()
         self._over.set()
 
@@ -162,14 +164,15 @@ def _failure(notebook: Any) -> Any:
 
 
 def _blame(failure: Any, cell: _Where, limits: Limits) -> tuple[Status, str]:
-    said = f"{failure['ename']}: {failure['evalue']}".strip()
+    said = f"{failure['ename']}: {failure['evalue']}"
     if OUT_OF_MEMORY.search(said):
-        return "memory", f"{cell} asked for more memory than the {limits.mib:.0f} MiB that a process may take."
-    said = _short(said.splitlines()[0].rstrip(": ."), 200)
-    return "failed", f"{cell} raised {said}."
+        return "memory", f"{cell} asked for more memory than the {limits.mib:.0f} MiB a process may take."
+    return "failed", f"{cell} raised {_first_line(said, 200)}."
 
 
-def _short(text: str, most: int) -> str:
+def _first_line(text: str, most: int) -> str:
+    """The first line, without its full stop, cut to `most` characters."""
+    text = next((line.strip() for line in text.splitlines() if line.strip()), "").rstrip(": .")
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
@@ -199,7 +202,7 @@ def _take_inventory(manager: Any, settings: Settings, process: Any) -> dict[str,
     return None
 
 
-def _clean(notebook: Any, key: str) -> str:
+def _clean(notebook: Any) -> str:
     """The executed notebook as text, without what only this machine means."""
     import nbformat
 

@@ -94,13 +94,13 @@ def _client(at_once: int, address: str | None) -> Iterator[Any]:
             client = Client(target, timeout=10, set_as_default=False)
         except (OSError, ValueError):
             raise WorkbenchError(
-                f"an executor is local, dask or the address of a Dask scheduler that answers, but {address!r} came"
+                f"an executor is local, dask or the address of a Dask scheduler, but {address!r} came"
             ) from None
         yield stack.enter_context(client)
 
 
 def _outcome(future: Any) -> Outcome:
-    """What a task brought back; a task that Dask gave up on (its workers died again and again) has crashed."""
+    """What a task brought back; one that Dask gave up (its workers died again and again) has crashed."""
     if future.status == "finished":
         return future.result()
     why = str(future.exception() if future.status == "error" else future.status).splitlines()[0]

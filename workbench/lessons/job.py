@@ -1,6 +1,6 @@
 """What travels between the runner, its workers and other machines: a job, its limits, its outcome."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from workbench.lessons.model import Cost, Lesson

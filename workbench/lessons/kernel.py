@@ -24,7 +24,10 @@ THREAD_CAPS = (
     "OPENBLAS_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
 )
-HASH_SEED = "0"  # sets print in the same order in every run
+FIXED = {
+    "PYTHONHASHSEED": "0",  # sets print in the same order in every run
+    "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # no debugger will come, so none need warn
+}
 STACKS_MIB = 32  # a thread: its stacks in the pools of BLAS, OpenMP, Numba and torch
 RESERVE_MIB = 256  # kept back, so that a kernel out of memory can still say so
 INVENTORY = "workbench_inventory"
@@ -59,7 +62,7 @@ class Settings:
             "WORKBENCH_RUN": os.path.basename(self.scratch),
             "WORKBENCH_LEDGER": str(self.ledger),
             "IPYTHONDIR": os.path.join(self.scratch, "ipython"),
-            "PYTHONHASHSEED": HASH_SEED,
+            **FIXED,
             **dict.fromkeys(THREAD_CAPS, str(self.threads)),
         }
 
@@ -82,7 +85,7 @@ def serve(settings: Settings) -> None:
 
     from ipykernel.kernelapp import IPKernelApp
 
-    app = IPKernelApp.instance(
+    app: Any = IPKernelApp.instance(
         connection_file=settings.connection_file,
         parent_handle=settings.parent if os.name == "posix" else 0,
     )
@@ -120,15 +123,15 @@ def limit_memory(mib: float, shell: Any) -> None:
     soft, hard = int(mib * MIB), int((mib + RESERVE_MIB) * MIB)
     resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
-    def report(shell: Any, kind: type, value: BaseException, trace: Any, tb_offset: int | None = None) -> None:
+    def report(shell: Any, *error: Any, tb_offset: int | None = None) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
-        shell.showtraceback((kind, value, trace), tb_offset=tb_offset)
+        shell.showtraceback(error, tb_offset=tb_offset)
 
     shell.set_custom_exc((MemoryError,), report)
 
 
 def forget_project() -> None:
-    """Drops the project's own modules, so that the lesson imports today's files and none that only we need."""
+    """Drops the project's own modules: the lesson imports today's files, and none that only we need."""
     for name in [name for name in sys.modules if name.partition(".")[0] in PROJECT]:
         del sys.modules[name]
 
@@ -136,7 +139,7 @@ def forget_project() -> None:
 def inventory(opened: set[str]) -> dict[str, Any]:
     """What this process has used: files of the project, top-level modules, and data with their digests."""
     files = {getattr(module, "__file__", None) for module in _project_modules()} | opened
-    data = sys.modules.get("workbench_datasets")
+    data: Any = sys.modules.get("workbench_datasets")
     return {
         "files": sorted(file for file in files if file),
         "modules": sorted({name.partition(".")[0] for name in sys.modules} - sys.stdlib_module_names),

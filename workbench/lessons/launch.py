@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -51,20 +52,17 @@ class Launcher:
             _wait(process)
 
     def run(self, job: Job, tell: Tell) -> Outcome:
-        """Executes one job; `tell` hears that it started and of each cell: {"event": "cell", "cell", "cells"}."""
+        """Executes one job; `tell` hears {"event": "started"} and {"event": "cell", "cell", "cells"}."""
         with self._lock:
             if self._stopped:
                 return Outcome("interrupted", "The run was interrupted before this lesson began.")
             asked, heard = self._start(job.threads)
             self._pipes.add(asked)
-        alarm = threading.Timer(job.limits.seconds + GRACE, self._release, [asked])
-        alarm.start()
         try:
             with contextlib.suppress(OSError, ValueError):  # the worker died, or the run was stopped
                 print(json.dumps({"job": asdict(job), "environment": _environment()}), file=asked, flush=True)
-            return self._follow(heard, tell)
+            return self._follow(heard, tell, job.limits.seconds + GRACE)
         finally:
-            alarm.cancel()
             heard.close()
             self._release(asked)
 
@@ -78,16 +76,20 @@ class Launcher:
         for warm in self._warm.values():
             warm.close()
 
-    def _follow(self, heard: TextIO, tell: Tell) -> Outcome:
-        for line in heard:
-            if not line.endswith("\n"):
-                break  # the worker died in the middle of a word
-            event = json.loads(line)
-            if event["event"] != "finished":
+    def _follow(self, heard: TextIO, tell: Tell, patience: float) -> Outcome:
+        with contextlib.ExitStack() as stack:
+            for line in heard:
+                if not line.endswith("\n"):
+                    break  # the worker died in the middle of a word
+                event = json.loads(line)
+                if event["event"] == "started":
+                    alarm = threading.Timer(patience, _kill, [event["pid"]])
+                    alarm.start()
+                    stack.callback(alarm.cancel)
+                if event["event"] == "finished":
+                    del event["event"]
+                    return Outcome(**{**event, "ledger": tuple(event["ledger"])})
                 tell(event)
-            else:
-                del event["event"]
-                return Outcome(**{**event, "ledger": tuple(event["ledger"])})
         if self._stopped:
             return Outcome("interrupted", "The run was interrupted while this lesson ran.")
         return Outcome("crashed", "The lesson's worker ended before it could report.")
@@ -165,6 +167,11 @@ class _Warm:
 def _environment() -> dict[str, str]:
     """The project's own variables as they are now: a warm process has those of its start."""
     return {name: value for name, value in os.environ.items() if name.startswith("WORKBENCH_")}
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(OSError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def _wait(process: subprocess.Popen) -> None:

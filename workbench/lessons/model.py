@@ -43,22 +43,40 @@ class Lesson:
 
     @classmethod
     def read(cls, path: Path, root: Path) -> "Lesson":
-        """Reads the declaration in the notebook's `workbench` metadata; absent parts stay empty."""
+        """Reads the declaration in the notebook's `workbench` metadata; absent or malformed parts stay empty.
+
+        What is malformed is `check`'s to say: one broken lesson must not hide the others.
+        """
         try:
             declared = json.loads(path.read_text(encoding="utf-8")).get("metadata", {}).get("workbench", {})
         except ValueError as error:
             raise WorkbenchError(f"{path.name} is not a notebook: expected JSON, but {error}") from None
-        cost = {budget: Cost(**used) for budget, used in declared.get("cost", {}).items()}
+        declared = declared if isinstance(declared, dict) else {}
         return cls(
             path=path,
             key=path.relative_to(root).with_suffix("").as_posix(),
-            title=declared.get("title", ""),
-            systems=tuple(declared.get("systems", ())),
-            minutes=declared.get("minutes", 0),
-            prerequisites=tuple(declared.get("prerequisites", ())),
-            cost=cost,
-            exclusive=declared.get("exclusive", False),
+            title=str(declared.get("title", "")),
+            systems=_names(declared.get("systems")),
+            minutes=declared["minutes"] if isinstance(declared.get("minutes"), int) else 0,
+            prerequisites=_names(declared.get("prerequisites")),
+            cost=_costs(declared.get("cost")),
+            exclusive=declared.get("exclusive") is True,
         )
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    return tuple(name for name in value if isinstance(name, str)) if isinstance(value, list) else ()
+
+
+def _costs(value: Any) -> dict[str, Cost]:
+    number = (int, float)
+    return {
+        budget: Cost(used["seconds"], used["mib"])
+        for budget, used in (value.items() if isinstance(value, dict) else ())
+        if isinstance(used, dict)
+        and isinstance(used.get("seconds"), number)
+        and isinstance(used.get("mib"), number)
+    }
 
 
 def lessons(root: Path | None = None) -> list[Lesson]:
@@ -84,8 +102,7 @@ def find(names: list[str], root: Path | None = None) -> list[Lesson]:
             or all(have.startswith(want) for have, want in zip(lesson.key.split("/"), parts, strict=False))
         ]
         if not found:
-            raise WorkbenchError(
-                f"no lesson is called {name!r}; there are {', '.join(lesson.key for lesson in known) or 'none'}"
-            )
+            keys = ", ".join(lesson.key for lesson in known) or "none"
+            raise WorkbenchError(f"no lesson is called {name!r}; there are {keys}")
         chosen += [lesson for lesson in found if lesson not in chosen]
     return chosen

@@ -70,7 +70,7 @@ def unchanged(recorded: Mapping[str, Any], notebook: str) -> bool:
 
 
 def file_digest(name: str) -> str | None:
-    """The hash of a project file, named from its package on (`workbench/budget.py`); None where it is absent."""
+    """The hash of a project file named from its package on (`workbench/budget.py`); None if absent."""
     package, _, rest = name.partition("/")
     path = project_roots().get(package, Path()) / rest
     return digest(path.read_bytes()) if path.is_file() else None
@@ -87,7 +87,7 @@ def version(distribution: str) -> str | None:
 
 @cache
 def versions() -> Mapping[str, Mapping[str, str | None]]:
-    """Top-level module -> the distributions that it comes from, with versions (slow: looks at all there are)."""
+    """Top-level module -> the distributions it comes from, with versions (slow: looks at all there are)."""
     own = {"kernel-workbench"}  # its files are compared one by one
     found = importlib.metadata.packages_distributions()
     return {module: {name: version(name) for name in set(names) - own} for module, names in found.items()}

@@ -70,8 +70,9 @@ class Event:
             return f"{self.lesson}: " + (f"cell {self.cell} of {self.cells}" if self.cell else self.kind)
         if self.result.reused:
             return f"{self.lesson}: unchanged, reused"
-        told = f"{self.lesson}: {self.result.status} after {self.result.seconds:.1f} s"
-        return f"{told}, {self.result.peak_mib:.0f} MiB" + (f". {self.result.error}" if self.result.error else "")
+        status, seconds, peak = self.result.status, self.result.seconds, self.result.peak_mib
+        error = f". {self.result.error}" if self.result.error else ""
+        return f"{self.lesson}: {status} after {seconds:.1f} s, {peak:.0f} MiB{error}"
 
 
 def run(
@@ -91,7 +92,8 @@ def run(
     `jobs` lessons run at a time with an equal share of the cores each; a lesson declared exclusive runs
     alone with all of them. `executor` is "local", "dask" (a cluster of `jobs` processes on this computer)
     or the address of a Dask scheduler, whose workers then decide how many run at a time; or a `Launcher`
-    that several runs share. An unchanged lesson is not run again unless `force`. `progress` hears of every step, from one thread at a time.
+    that several runs share. An unchanged lesson is not run again unless `force`. `progress` hears of
+    every step, from one thread at a time.
     `cell_seconds`, `seconds` and `mib` replace the limits that follow from a lesson's declared cost.
 
     An interrupt (Ctrl-C) ends what runs: finished lessons are kept, the rest is "interrupted", and the
@@ -127,7 +129,9 @@ def run(
 
 
 def _execute(
-    jobs: Sequence[Job], at_once: int, executor: str | Launcher,
+    jobs: Sequence[Job],
+    at_once: int,
+    executor: str | Launcher,
     tell: Callable[[Event], None],
     stopped: threading.Event,
 ) -> executors.Finished:

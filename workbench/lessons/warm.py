@@ -19,7 +19,7 @@ import time
 
 import psutil
 
-from workbench.lessons.kernel import HASH_SEED, THREAD_CAPS
+from workbench.lessons.kernel import FIXED, THREAD_CAPS
 from workbench.lessons.tree import adopt_orphans
 
 LIBRARIES = (
@@ -40,7 +40,7 @@ LIBRARIES = (
     "anywidget",
 )
 READY = b"ready"
-ENVIRONMENT = {**dict.fromkeys(THREAD_CAPS, "1"), "PYTHONHASHSEED": HASH_SEED}
+ENVIRONMENT = {**FIXED, **dict.fromkeys(THREAD_CAPS, "1")}
 
 
 def serve(channel: socket.socket) -> None:
@@ -97,7 +97,8 @@ def _fork_worker(channel: socket.socket, pipes: list[int]) -> int:
         os.setsid()
         from workbench.lessons.worker import work
 
-        work(*pipes, warm=True)
+        control, events = pipes
+        work(control, events, warm=True)
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:

@@ -29,7 +29,7 @@ LONGEST_SOCKET = 90  # bytes in the path of a Unix socket; systems stop at 104 o
 
 
 def work(control: int, events: int, warm: bool) -> None:
-    """Does one job. `warm`: this process has one thread and the heavy libraries, so the kernel is a fork of it."""
+    """Does one job. `warm`: this process has one thread and the libraries, so the kernel is its fork."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the runner hears it and closes the pipe
     asked = os.fdopen(control, "rb")
     told = json.loads(asked.readline())
@@ -138,7 +138,7 @@ class Forked:
 
 
 def _main() -> None:
-    """A cold worker: events leave through what was the standard output, which the lesson must not write to."""
+    """A cold worker: events leave through what was the standard output, which nothing else may use."""
     control, events = os.dup(0), os.dup(1)
     nowhere = os.open(os.devnull, os.O_RDWR)
     os.dup2(nowhere, 0)

@@ -4,16 +4,17 @@ The module runs once on shapes alone, and every operation that torch dispatches 
 
     multiply-adds   convolution   outputs * inputs per group * kernel positions
                     matrix product   rows * inner * columns (attention: both of its products)
-    flops           2 per multiply-add, and 1 per output number of every other operation that computes
-                    (a pooling: 1 per input number that it reads)
+    flops           2 per multiply-add; 1 per output number of every other operation that computes
+                    (normalising, comparing, adding), 1 per input number of one that summarises
     bytes           every operation reads its inputs and weights once and writes its output once;
                     nothing is kept in a cache and nothing is fused
 
 The formulas describe the module as written. How long it takes is a question for a clock.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -46,8 +47,8 @@ class Cost:
     """Totals as quantities by formula, and the parts that they are sums of.
 
     parameters: numbers that training would change, shared ones once. macs: multiply-adds.
-    flops and bytes: as the module's head says. free: operations that were priced at nothing because
-    they only rearrange or make constants.
+    flops and bytes: as the module's head says. unpriced: operations without a formula of their own; they
+    were taken at one flop per output number, which may be far too little.
     """
 
     parameters: Quantity
@@ -55,7 +56,11 @@ class Cost:
     flops: Quantity
     bytes: Quantity
     layers: tuple[LayerCost, ...]
-    free: tuple[str, ...] = field(repr=False)
+    unpriced: tuple[str, ...]
+
+    def __str__(self) -> str:
+        missing = f"; without a formula: {', '.join(self.unpriced)}" if self.unpriced else ""
+        return f"{self.parameters}, {self.macs}, {self.flops}, {self.bytes}{missing}"
 
     @property
     def intensity(self) -> Quantity:
@@ -96,7 +101,7 @@ def cost(module: nn.Module, input_shape: Sequence[int]) -> Cost:
         layers[name].parameters = sum(number for key, number in own.items() if key not in counted)
         counted |= set(own)
     tracker = ModuleTracker()
-    with evaluated(module), torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True):
+    with evaluated(module), torch.no_grad(), _as_written(), FakeTensorMode(allow_non_fake_inputs=True):
         with tracker, _Prices(tracker, layers, type(module).__name__) as prices:
             try:
                 module(torch.empty(shape, dtype=dtype))
@@ -114,7 +119,7 @@ def cost(module: nn.Module, input_shape: Sequence[int]) -> Cost:
         _sum(parts, "flops", "flop"),
         _sum(parts, "bytes", "B"),
         parts,
-        tuple(sorted(prices.free)),
+        tuple(sorted(prices.unpriced)),
     )
 
 
@@ -159,7 +164,20 @@ MACS: dict[str, Callable[[Sequence[Any], Any], int]] = {
 }
 BIASED = ("addmm", "baddbmm", "addmv")  # one more flop per output; a convolution's bias is its third argument
 MOVING = ("cat", "stack", "clone", "copy_", "_to_copy", "constant_pad_nd", "index", "pixel_shuffle", "roll")
-CONSTANT = ("empty", "zeros", "ones", "full", "arange", "scalar_tensor", "empty_like", "new_empty")
+MAKING = ("empty", "new_", "zeros", "ones", "full")
+SUMMARISING = ("pool", "mean", "sum", "amax", "amin", "var", "std")
+NORMALISING = ("norm", "softmax", "upsample", "pad1d", "pad2d", "pad3d", "cumsum", "glu")
+
+
+@contextmanager
+def _as_written() -> Iterator[None]:
+    """Attention and transformer layers run their single operations, not one fused call."""
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
 
 
 class _Prices(TorchDispatchMode):
@@ -168,18 +186,17 @@ class _Prices(TorchDispatchMode):
     def __init__(self, tracker: ModuleTracker, layers: dict[str, LayerCost], root: str) -> None:
         super().__init__()
         self.tracker, self.layers, self.root = tracker, layers, root
-        self.free: set[str] = set()
+        self.unpriced: set[str] = set()
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         out = func(*args, **(kwargs or {}))
-        name = func.overloadpacket.__name__
         read = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
         written = [t for t in tree_leaves(out) if isinstance(t, Tensor)]
-        if func.is_view or name in CONSTANT or not read or not written:
-            self.free.add(name)
-            return out
+        name = func.overloadpacket.__name__
+        if func.is_view or not read or not written or name.startswith(MAKING):
+            return out  # other dimensions for the same numbers, or room for new ones: no work
         layer = self.layers[self._part()]
         layer.bytes += sum(t.numel() * t.element_size() for t in (*read, *written))
         if name in MACS:
@@ -188,8 +205,11 @@ class _Prices(TorchDispatchMode):
             layer.macs += macs
             layer.flops += 2 * macs + (written[0].numel() if biased else 0)
         elif name not in MOVING:
-            shrinking = "pool" in name or name in ("mean", "sum", "amax", "amin", "var_mean")
-            layer.flops += (read[0] if shrinking else written[0]).numel()
+            summarises = any(word in name for word in SUMMARISING)
+            layer.flops += (read[0] if summarises else written[0]).numel()
+            known = torch.Tag.pointwise in func.tags or any(word in name for word in NORMALISING)
+            if not (known or summarises):
+                self.unpriced.add(name)
         return out
 
     def _part(self) -> str:

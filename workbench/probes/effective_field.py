@@ -37,7 +37,9 @@ def checked_map(map: ArrayLike) -> NDArray[np.float64]:
     """The map as float64 magnitudes [height, width], or a sentence about what is wrong with it."""
     values = np.abs(np.asarray(map, dtype=float))
     if values.ndim != 2 or values.size == 0:
-        raise WorkbenchError(f"an effective field must be a map [height, width], but shape {values.shape} came")
+        raise WorkbenchError(
+            f"an effective field must be a map [height, width], but shape {values.shape} came"
+        )
     if not np.isfinite(values).all():
         raise WorkbenchError("an effective field must be finite, but the map has NaN or infinite entries")
     if values.sum() == 0:
@@ -201,7 +203,9 @@ class EffectiveField:
         )
         flat = self.images.reshape(len(self.images), -1)
         values = [
-            read(EffectiveField((draw @ flat).reshape(self.map.shape), self.center, self.position, self.images))
+            read(
+                EffectiveField((draw @ flat).reshape(self.map.shape), self.center, self.position, self.images)
+            )
             for draw in draws
         ]
         low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
@@ -322,7 +326,9 @@ def _centre(
             return float(y), float(x)
     except WorkbenchError:
         pass
-    y, x = ((at + 0.5) * size / length - 0.5 for at, size, length in zip(position, images[2:], shape, strict=True))
+    y, x = (
+        (at + 0.5) * size / length - 0.5 for at, size, length in zip(position, images[2:], shape, strict=True)
+    )
     return y, x
 
 
@@ -404,4 +410,3 @@ def field_of_layers(
 ) -> dict[str, EffectiveField]:
     """How the field grows on the way: the effective field of several inner parts by name."""
     return {name: effective_field(module, images, output=name, **options) for name in layers}
-
