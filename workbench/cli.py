@@ -190,7 +190,7 @@ def claims(
     if measure:
         outcomes = room.measure_all(keys, budget=budget, record=record, jobs=jobs)
         rows = [outcome.record.row() for outcome in outcomes if outcome.record]
-        errors = [f"{o.system} {o.claim}: {o.error}" for o in outcomes if o.error]
+        errors = [outcome.error for outcome in outcomes if outcome.error]
     else:
         rows = room.rows(keys, declared=True)
     columns = ["system", "claim", "value", "low", "high", "bar", "control_value", "verdict", "stale"]

@@ -98,7 +98,7 @@ def lesson_cells(monkeypatch: pytest.MonkeyPatch) -> list[nbformat.NotebookNode]
         code('budget = "injected"', tags=["injected-parameters"]),
         code("line", line._repr_mimebundle_()),
         code("patch", patch._repr_mimebundle_()),
-        text("## Mechanism\n\nIt grows as $\\sqrt{n}$."),
+        text("## Mechanism\n\nA {term}`receptive field` grows as $\\sqrt{n}$."),
         code("secret_plumbing()", figure(), tags=["hide-input"]),
         code(SOLVED, "42\n", nbgrader={"solution": True, "grade": False, "grade_id": "a"}),
         code("assert step(1) == 42", nbgrader={"solution": False, "grade": True, "grade_id": "b"}),

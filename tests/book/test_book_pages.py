@@ -2,6 +2,7 @@
 
 import json
 import re
+import zipfile
 from html import unescape
 
 import pytest
@@ -10,8 +11,9 @@ from workbench_widgets.frames import plain
 
 from tests.book import small_book as made
 from workbench.book import outside
-from workbench.book.build import render
-from workbench.book.material import Material, read_page
+from workbench.book.build import pack, render
+from workbench.book.marks import MARKS
+from workbench.book.material import Material, read_page, shown_state
 from workbench.errors import WorkbenchError
 from workbench.lessons.model import Lesson
 
@@ -100,6 +102,17 @@ def test_the_front_page_is_an_honest_map(html):
     assert "a tested machine, 2026-01-02" in front
 
 
+def test_glossary_entries_show_on_hover(lesson):
+    (title,) = re.findall(r'title="([^"]*)"[^>]*><span class="xref std std-term">receptive field', lesson)
+    assert title.startswith("The inputs on which an output can depend")
+
+
+def test_the_book_packs_into_one_file(html):
+    with zipfile.ZipFile(pack(html)) as archive:
+        assert archive.testzip() is None
+        assert "kernel-workbench/01-wide/01-far.html" in archive.namelist()
+
+
 def test_search_works_without_a_server(html):
     index = (html / "searchindex.js").read_text("utf-8")
     assert "paged" in index
@@ -115,6 +128,22 @@ def test_scripts_are_shared_and_pages_small(html):
         text = file.read_text("utf-8")
         assert len(text) < 1_500_000
         assert text.count("plotly.min.js") == 0, "book.js asks for it when a figure comes near"
+
+
+@pytest.mark.parametrize(
+    ("state", "verdicts", "shown"),
+    [
+        ("absent", [], "absent"),
+        ("stale", ["reproduced"], "stale"),
+        ("verdicts", ["reproduced", "reproduced", None], "reproduced"),
+        ("verdicts", ["reproduced", "direction only"], "mixed"),
+    ],
+)
+def test_a_system_shows_one_verdict_only_if_its_claims_share_it(state, verdicts, shown):
+    claims = [{"system": "a", "verdict": verdict} for verdict in verdicts]
+    claims.append({"system": "b", "verdict": "inconclusive"})
+    assert shown_state({"key": "a", "state": state}, claims) == shown
+    assert shown in MARKS
 
 
 def test_a_missing_lesson_fails_the_book(tmp_path, monkeypatch):

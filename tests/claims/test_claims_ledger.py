@@ -5,7 +5,6 @@ import multiprocessing
 import os
 import signal
 import sqlite3
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -311,15 +310,6 @@ def test_a_busy_ledger_is_waited_for_and_then_told(path: Path, monkeypatch: pyte
     db.close()
     Ledger(path).add("hint")
     assert len(Ledger(path).rows()) == 2
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_directory_that_cannot_be_written_is_told(tmp_path: Path) -> None:
-    closed = tmp_path / "closed"
-    closed.mkdir()
-    closed.chmod(stat.S_IRUSR | stat.S_IXUSR)
-    with pytest.raises(WorkbenchError, match="closed"):
-        Ledger(closed / "below" / "ledger.sqlite").add("hint")
 
 
 def test_a_directory_that_is_a_file_is_told(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ Write = Callable[..., Path]
 
 
 def toy(measure: Any = None, control: Any = None, **changed: Any) -> System:
-    given = {
+    given: dict[str, Any] = {
         "says": "it gains",
         "paper": "2 times",
         "bar": AtLeast(1.5, null=1),
@@ -62,7 +62,11 @@ def test_claim_and_control_see_the_same_seeds_and_budget() -> None:
     seen: dict[str, list[tuple[int, str]]] = {"claim": [], "control": []}
 
     def of(name: str, value: float) -> Any:
-        return lambda seed, budget: (seen[name].append((seed, budget)), value)[1]
+        def measure(seed: int, budget: str) -> float:
+            seen[name].append((seed, budget))
+            return value
+
+        return measure
 
     record = run_claim(toy(of("claim", 2), of("control", 1)), "gain", "full", seeds=[3, 1, 4, 9, 2, 6])
     assert seen["claim"] == seen["control"] == [(seed, "full") for seed in (3, 1, 4, 9, 2, 6)]

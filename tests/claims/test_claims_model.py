@@ -15,7 +15,13 @@ def number(seed: int, budget: str) -> float:
 
 
 def claim(id: str = "gain", **changed: Any) -> Claim:
-    given = {"says": "it gains", "paper": "2", "bar": AtLeast(1.5), "measure": number, "control": number}
+    given: dict[str, Any] = {
+        "says": "it gains",
+        "paper": "2",
+        "bar": AtLeast(1.5),
+        "measure": number,
+        "control": number,
+    }
     return Claim(id, **(given | changed))
 
 

@@ -30,7 +30,7 @@ def test_reach_and_its_inverse(kernel, depth):
     ("kernel", "wanted", "sentence"),
     [
         (13, 30, "nearest see 25 and 37"),
-        (1, 5, "sees exactly 5"),
+        (1, 5, "see one pixel"),
         (3, 0, "nearest see 1 and 3"),
         (4, 7, "odd"),
     ],

@@ -57,6 +57,7 @@ assert np.allclose(torch.from_numpy(A) @ torch.from_numpy(A), A @ A)
 assert total(np.ones(1_000_000)) == 1_000_000
 print("computed")
 """
+DRAWS = "import random, numpy, torch\nprint(random.random(), numpy.random.rand(), torch.rand(()).item())"
 GROWING = "held = []\nwhile True:\n    held.append(bytearray(2**20))"
 MANY = """
 import os, time
@@ -75,6 +76,8 @@ GOOD = {
     "numerics": (NUMERICS,),
     "sleeper": (SLEEPER,),
     "daemon": (DAEMON,),
+    "draws": (DRAWS,),
+    "draws-again": (DRAWS,),
 }
 BAD = {
     "deadline": ("import time",) + ("time.sleep(1.5)",) * 8,
@@ -180,6 +183,14 @@ def test_nothing_stays_behind(batch):
 @pytest.mark.slow
 def test_parameters_are_injected_and_the_rest_keeps_its_default(batch):
     assert printed(batch.results["ok"].notebook) == "smoke 0\nwork\n"
+
+
+@pytest.mark.slow
+def test_forks_share_no_random_stream(batch):
+    draws = printed(batch.results["draws"].notebook).split()
+    again = printed(batch.results["draws-again"].notebook).split()
+    assert len(draws) == len(again) == 3
+    assert not set(draws) & set(again)
 
 
 @pytest.mark.slow

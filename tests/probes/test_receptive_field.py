@@ -99,7 +99,7 @@ def layers(draw):
     return draw(st.sampled_from([Residual(wide), Residual(wide, nn.Conv1d(1, 1, 3, padding=1))]))
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=60)
 @given(stack=st.lists(layers(), min_size=1, max_size=4), size=st.integers(5, 21))
 def test_intervals_are_the_hulls_of_gradients(stack, size):
     module = nn.Sequential(*stack)
@@ -111,7 +111,7 @@ def test_intervals_are_the_hulls_of_gradients(stack, size):
     same_as_gradient(module, (1, 1, size))
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=12)
 @given(
     kernel=st.tuples(st.integers(1, 3), st.integers(1, 4)),
     stride=st.tuples(st.integers(1, 2), st.integers(1, 3)),
@@ -127,7 +127,7 @@ def test_axes_are_independent(kernel, stride, size):
     st.lists(
         st.tuples(st.integers(1, 7), st.integers(1, 3), st.integers(1, 3), st.integers(0, 3)),
         min_size=1,
-        max_size=6,
+        max_size=4,
     )
 )
 def test_one_path_follows_the_closed_form(settings_of_layers):

@@ -46,11 +46,12 @@ def bake(explorer: "Explorer", jobs: int = 2) -> dict[str, Json]:
     data = base64.b64encode(packed).decode()
     kilobytes = (len(data) + len(json.dumps(first))) / 1000
     if kilobytes > explorer.limit_kb:
-        widest = max(explorer.knobs.knobs, key=lambda knob: max(map(len, knob.table)))
+        widest = max(explorer.knobs.knobs, key=lambda knob: knob.most)
         raise WorkbenchError(
-            f"the Explorer {explorer.name} takes {kilobytes:.0f} kB baked, more than {explorer.limit_kb}: "
-            f"give {widest.name} fewer than its {max(map(len, widest.table))} values, declare fewer digits than "
-            f"{explorer.digits}, or draw fewer points or pixels (limit_kb= moves the limit)"
+            f"the Explorer {explorer.name} takes {kilobytes:.0f} kB baked, more than "
+            f"{explorer.limit_kb}: give {widest.name} fewer than its {widest.most} values, "
+            f"declare fewer digits than {explorer.digits}, or draw fewer points or pixels "
+            f"(limit_kb= moves the limit)"
         )
     seconds = round(time.perf_counter() - began, 3)
     return {

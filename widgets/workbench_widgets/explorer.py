@@ -41,8 +41,8 @@ def explore(
 class Explorer:
     """A pure function of a few knobs over a finite grid; shown last in a cell, it can be turned.
 
-    Called, it is still the function. In JupyterLab it shows live knobs; in a run without a front end it stores
-    its first frame and a descriptor, and with `WORKBENCH_BAKE` set every frame, for the book.
+    Called, it is still the function. In JupyterLab it shows live knobs; in a run without a front end it
+    stores its first frame and a descriptor, and with `WORKBENCH_BAKE` set every frame, for the book.
     """
 
     def __init__(

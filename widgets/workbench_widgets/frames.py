@@ -74,7 +74,7 @@ def _part(shown: Any) -> Part:
 
 
 def plotly_part(figure: Json) -> Part:
-    """A plotly figure given as JSON, without its template: pages draw all figures in their own, light or dark."""
+    """A plotly figure given as JSON, without its template: pages draw in their own, light or dark."""
     layout = {key: value for key, value in figure.get("layout", {}).items() if key != "template"}
     meta = layout.get("meta")
     said = meta if isinstance(meta, dict) else {}

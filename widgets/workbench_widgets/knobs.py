@@ -65,7 +65,7 @@ def play(declared: Any) -> Any:
 
 @dataclass(frozen=True)
 class Knob:
-    """One knob. `table[i]` holds its values while the parent stands at index i; without a parent `table[0]`."""
+    """One knob. `table[i]` holds its values while the parent stands at index i; else `table[0]`."""
 
     name: str
     kind: Kind
@@ -81,6 +81,11 @@ class Knob:
     def values(self, parent_index: int = 0) -> Values:
         """The values on offer while the parent stands at `parent_index`."""
         return self.table[parent_index if self.parent else 0]
+
+    @property
+    def most(self) -> int:
+        """The largest number of values that it ever offers."""
+        return max(map(len, self.table))
 
     def row(self) -> dict[str, Any]:
         """The knob as plain JSON, for the script that draws it."""

@@ -1,4 +1,4 @@
-"""From executed lessons to a folder of pages: write sources, let Sphinx build, check, and only then replace."""
+"""From executed lessons to a folder of pages: write, let Sphinx build, check, only then replace."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import webbrowser
+import zipfile
 from importlib.resources import files
 from pathlib import Path
 
@@ -24,9 +25,16 @@ ROOM = Path(__file__).parent
 
 
 def book(
-    budget: str = "lesson", jobs: int = 1, target: Path | None = None, run: bool = True, open: bool = False
+    budget: str = "lesson",
+    jobs: int = 1,
+    target: Path | None = None,
+    run: bool = True,
+    open: bool = False,
+    zip: bool = False,
 ) -> Path:
     """Executes the lessons (unchanged ones are reused) and renders them; returns the front page.
+
+    With `zip` the book is also packed into one file to hand out, `<target>.zip`, and that path is returned.
 
     A lesson that is missing or has failed fails the book with one sentence. `target` is `_build/html` by
     default and is replaced only when the new book is complete.
@@ -36,7 +44,18 @@ def book(
     index = render(gather(budget), target or build_dir() / "html")
     if open:
         webbrowser.open(index.resolve().as_uri())
-    return index
+    return pack(index.parent) if zip else index
+
+
+def pack(html: Path) -> Path:
+    """The book as one zip file beside its folder, holding one folder `kernel-workbench`."""
+    packed = html.with_name(f"{html.name}.zip")
+    beside = packed.with_name(f"{packed.name}.new")
+    with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(html.rglob("*")):
+            archive.write(file, Path("kernel-workbench") / file.relative_to(html))
+    beside.replace(packed)
+    return packed
 
 
 def _run(budget: str, jobs: int) -> None:
@@ -97,6 +116,7 @@ def render(material: Material, target: Path) -> Path:
 
 def _write_source(material: Material, source: Path) -> None:
     _write(source / "index.md", pages.front(material))
+    _copy(ROOM / "site" / "glossary.md", source / "glossary.md")
     for chapter in material.chapters:
         _write(source / chapter.folder / "index.md", pages.chapter_page(material, chapter))
     keys = {page.lesson.key for page in material.pages}

@@ -19,11 +19,13 @@ MARKS = {
     "not reproduced at this scale": Mark(
         "✗", "bad", "measured here, and the claim does not hold at this scale"
     ),
+    "mixed": Mark("◐", "part", "its claims came out differently; the chapter lists them"),
     "inconclusive": Mark("≈", "open", "the interval of the measurement includes both answers"),
     "needs hardware": Mark("▣", "open", "the claim can only be measured on hardware that most readers lack"),
     "needs LLM": Mark("✎", "open", "the claim can only be measured with a large language model"),
     "stale": Mark("↻", "open", "the code has changed since the verdict: it has to be measured again"),
     "present": Mark("●", "here", "the system is here and runs, but no claim of it has a verdict yet"),
+    "not measured": Mark("?", "open", "nobody has measured this claim here yet"),
     "absent": Mark("·", "none", "not here yet"),
 }
 

@@ -96,13 +96,22 @@ def gather(budget: str, wanted: Sequence[Lesson] | None = None) -> Material:
     from workbench.systems import catalog
 
     chosen = lessons() if wanted is None else list(wanted)
+    claims = claim_rows()
     return Material(
         budget=budget,
         chapters=catalog.chapters(),
-        systems=catalog.rows(),
-        claims=claim_rows(),
+        systems=[{**row, "state": shown_state(row, claims)} for row in catalog.rows()],
+        claims=claims,
         pages=[read_page(lesson, budget) for lesson in chosen],
     )
+
+
+def shown_state(system: Row, claims: Sequence[Row]) -> str:
+    """The catalog's state, or where there are verdicts, the one that all claims of the system share."""
+    if system["state"] != "verdicts":
+        return system["state"]
+    verdicts = {claim["verdict"] for claim in claims if claim["system"] == system["key"]} - {None}
+    return verdicts.pop() if len(verdicts) == 1 else "mixed"
 
 
 def read_page(lesson: Lesson, budget: str) -> Page:

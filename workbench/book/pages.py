@@ -33,15 +33,15 @@ def front(book: Material) -> str:
     opening = f"""<p class="wb-lead">Learn kernels, in every sense of the word, by running them,
 measuring them and breaking them.</p><ul class="wb-senses">{senses}</ul>"""
     ways = f"""<div class="wb-begin"><div><h3>Read</h3><p>Every knob in these pages turns as they
-are: no Python, no network.</p><ol>{begin}</ol></div><div><h3>Run</h3><p>From a clone, on a machine with Python and make:</p>
+are: no Python, no network.</p><ol>{begin}</ol></div><div><h3>Run</h3><p>From a clone, on a machine with
+Python and make:</p>
 {_command("make study")}<p>JupyterLab opens at the first lesson; what you write is never overwritten.</p>
 <p class="wb-made">{_made(book)}</p></div></div>"""
     chapters = f"""<p>{len(book.chapters)} chapters, {len(book.systems)} published systems. {here} of them
 {"is" if here == 1 else "are"} here today. Every mark is one system.</p>{legend(list(counts))}
 <ol class="wb-map">{cards}</ol>"""
-    folders = [page.lesson.key for page in book.outside_chapters()] + [
-        f"{c.folder}/index" for c in book.chapters
-    ]
+    tours = [page.lesson.key for page in book.outside_chapters()]
+    chapter_pages = [f"{chapter.folder}/index" for chapter in book.chapters]
     sections = [
         "---\nhtml_theme.sidebar_secondary.remove: true\n---\n# Kernel Workbench",
         _raw(opening),
@@ -49,7 +49,7 @@ are: no Python, no network.</p><ol>{begin}</ol></div><div><h3>Run</h3><p>From a 
         _raw(ways),
         "## The map",
         _raw(chapters),
-        _toctree(folders),
+        _toctree([*tours, *chapter_pages, "glossary"]),
     ]
     return "\n\n".join(sections)
 
@@ -122,8 +122,8 @@ def footer(page: Page) -> str:
 <p>then open <code>{escape(key)}.ipynb</code> in the file list.</p></div>
 <div><h3>Download</h3><p><a href="{escape(download)}" download>The executed notebook</a>, with every output
 on this page.</p></div>
-<div><h3>Cite</h3><p>Kernel Workbench, “{title}”, {escape(str(page.run.get("when", ""))[:10])}. For the systems,
-cite their authors.</p></div></aside>"""
+<div><h3>Cite</h3><p>Kernel Workbench, “{title}”, {escape(str(page.run.get("when", ""))[:10])}. For the
+systems, cite their authors.</p></div></aside>"""
 
 
 def _card(book: Material, chapter: Chapter) -> str:
@@ -168,7 +168,7 @@ def _claim(claim: Row) -> str:
     ]
     facts = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in numbers)
     name = escape(str(claim["claim"]).replace("-", " "))
-    verdict = mark("stale" if claim.get("stale") else claim["verdict"], word=True)
+    verdict = mark("stale" if claim.get("stale") else claim.get("verdict") or "not measured", word=True)
     return (
         f"<li><p><strong>{name}</strong> {verdict}</p><dl>{facts}</dl>"
         f'<p class="wb-quiet">{escape(_origin(claim))}</p></li>'

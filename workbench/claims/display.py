@@ -55,7 +55,7 @@ class VerdictTable:
         return told + measured
 
     def _repr_html_(self) -> str:
-        head = "".join(f'<th scope="col" style="{CELL}">{name}</th>' for name in ("", *COLUMNS))
+        head = "".join(f'<th scope="col" style="{CELL}">{name}</th>' for name in COLUMNS)
         body = ""
         for name, cells in self.rows():
             span = f' colspan="{len(COLUMNS)}"' if len(cells) == 1 else ""
@@ -66,7 +66,7 @@ class VerdictTable:
         )
         return (
             f'<table style="{TABLE}"><caption style="{CAPTION}">{caption}</caption>'
-            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+            f"<thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table>"
         )
 
     def _repr_markdown_(self) -> str:
@@ -105,9 +105,8 @@ def _control(record: Record) -> str:
 
 
 def _verdict(record: Record) -> str:
-    said = record.verdict or "none: a smoke run only shows that claim and control execute"
-    why = f" ({record.why})" if record.why and record.why != record.verdict else ""
-    return said + why + ("; stale: code or data have changed since" if record.stale else "")
+    said = record.why or record.verdict or "none: a smoke run only shows that claim and control execute"
+    return said + ("; stale: code or data have changed since" if record.stale else "")
 
 
 def _provenance(record: Record) -> str:

@@ -206,6 +206,7 @@ def _use_wal(db: sqlite3.Connection) -> None:
 def _version(path: Path) -> int:
     """The schema of an existing ledger, read without changing the file; a sentence if it is not for us."""
     with _connected(path, readonly=True) as db:
+        db.execute("BEGIN")  # both answers from one moment: another process may be making the ledger
         (version,) = db.execute("PRAGMA user_version").fetchone()
         tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if version > SCHEMA:

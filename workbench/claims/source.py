@@ -13,6 +13,7 @@ definition draws that in as well: a record may then turn stale without need, nev
 
 import ast
 import hashlib
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ SYNTAX_ONLY = {"ctx", "kind", "type_comment"}
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 IMPORTS = (ast.Import, ast.ImportFrom)
 
-_known: set[tuple[Path, int, int]] = set()
+_known: set[tuple[str, int, int]] = set()
 
 # Either (module, name) for a definition, or (dotted name, None) for a whole module or library.
 Target = tuple[str, str | None]
@@ -58,13 +59,22 @@ def claim_hash(system: str, claim: str) -> str | None:
 def forget_edited() -> None:
     """Keeps what was read until a file of the package changes: hundreds of claims share most of it."""
     global _known
-    files = (file for folder in {PACKAGE, find.SYSTEMS} for file in folder.rglob("*.py*"))
-    stats = {file: file.stat() for file in files if file.suffix in (".py", ".pyi")}
-    now = {(file, stat.st_mtime_ns, stat.st_size) for file, stat in stats.items()}
+    now = {stamp for folder in {PACKAGE, find.SYSTEMS} for stamp in stamps(folder)}
     if now != _known:
         read.cache_clear()
         definition.cache_clear()
         _known = now
+
+
+def stamps(folder: Path | str) -> Iterator[tuple[str, int, int]]:
+    """Path, time of change and size of every source file below a folder."""
+    with os.scandir(folder) as found:
+        for entry in found:
+            if entry.name.endswith((".py", ".pyi")):
+                stat = entry.stat()
+                yield entry.path, stat.st_mtime_ns, stat.st_size
+            elif entry.is_dir():
+                yield from stamps(entry.path)
 
 
 def claim_nodes(module: str, claim: str) -> Sequence[ast.AST]:

@@ -28,11 +28,13 @@ def depth_for_reach(kernel: int, reach: int) -> int:
     (3, 18)
     """
     step = _odd(kernel) - 1
-    if step == 0 or reach < 1 or (reach - 1) % step:
-        near = [1 + step * (max(reach - 1, 0) // step + more) for more in (0, 1)]
+    if step == 0:
+        raise WorkbenchError(f"layers of 1 x 1 see one pixel, however many there are, but {reach} are wanted")
+    if reach < 1 or (reach - 1) % step:
+        below = 1 + step * (max(reach - 1, 0) // step)
         raise WorkbenchError(
-            f"no stack of {kernel} x {kernel} layers sees exactly {reach} pixels"
-            + (f"; the nearest see {near[0]} and {near[1]}" if step else "")
+            f"no stack of {kernel} x {kernel} layers sees exactly {reach} pixels; "
+            f"the nearest see {below} and {below + step}"
         )
     return (reach - 1) // step
 

@@ -30,8 +30,9 @@ def local(
 ) -> Finished:
     """Runs up to `at_once` lessons at a time, each in processes of its own."""
     with contextlib.ExitStack() as stack:
-        launcher = launcher or stack.enter_context(Launcher())
-        pool = stack.enter_context(ThreadPoolExecutor(at_once))
+        pool = ThreadPoolExecutor(at_once)
+        stack.callback(pool.shutdown, cancel_futures=True)
+        launcher = launcher or stack.enter_context(Launcher())  # ends before the pool: nothing to wait for
         for group in _turns(jobs):
             running = {pool.submit(launcher.run, job, partial(tell, job.lesson)): job for job in group}
             while running:

@@ -26,6 +26,7 @@ THREAD_CAPS = (
 )
 FIXED = {
     "PYTHONHASHSEED": "0",  # sets print in the same order in every run
+    "PLOTLY_RENDERER": "plotly_mimetype",  # figures are stored as data, whatever starts the run
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # no debugger will come, so none need warn
 }
 STACKS_MIB = 32  # a thread: its stacks in the pools of BLAS, OpenMP, Numba and torch
@@ -80,6 +81,7 @@ def serve(settings: Settings) -> None:
     os.makedirs(os.path.join(settings.scratch, "work"), exist_ok=True)
     os.chdir(os.path.join(settings.scratch, "work"))
     cap_threads(settings.threads)
+    reseed()
     opened = _watch_files()
     forget_project()
 
@@ -108,8 +110,14 @@ def cap_threads(threads: int) -> None:
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(threads)
         torch.set_num_interop_threads(threads)
+
+
+def reseed() -> None:
+    """Forks do not share the state of global random streams, just as fresh processes do not."""
     if numpy := sys.modules.get("numpy"):
-        numpy.random.seed()  # as in a fresh process: forks must not share the state of the global stream
+        numpy.random.seed()
+    if torch := sys.modules.get("torch"):
+        torch.seed()
 
 
 def limit_memory(mib: float, shell: Any) -> None:

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import asdict
@@ -58,13 +59,18 @@ class Launcher:
                 return Outcome("interrupted", "The run was interrupted before this lesson began.")
             asked, heard = self._start(job.threads)
             self._pipes.add(asked)
-        try:
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._release, asked)
+            stack.enter_context(heard)
+            scratch = tempfile.TemporaryDirectory(prefix="workbench-", ignore_cleanup_errors=True)
+            told = {
+                "job": asdict(job),
+                "scratch": stack.enter_context(scratch),
+                "environment": _environment(),
+            }
             with contextlib.suppress(OSError, ValueError):  # the worker died, or the run was stopped
-                print(json.dumps({"job": asdict(job), "environment": _environment()}), file=asked, flush=True)
+                print(json.dumps(told), file=asked, flush=True)
             return self._follow(heard, tell, job.limits.seconds + GRACE)
-        finally:
-            heard.close()
-            self._release(asked)
 
     def stop(self) -> None:
         """Ends every lesson that runs, with all its processes; their `run` returns "interrupted"."""

@@ -170,7 +170,7 @@ def _keep(job: Job, outcome: Outcome) -> RunResult:
     result = RunResult(
         job.lesson, job.budget, outcome.status, outcome.seconds, outcome.peak_mib, error=outcome.error
     )
-    if outcome.status == "interrupted" or outcome.notebook is None:
+    if outcome.status == "interrupted":
         return result
     record = {
         "format": FORMAT,
@@ -179,12 +179,13 @@ def _keep(job: Job, outcome: Outcome) -> RunResult:
         "when": outcome.when,
         "threads": job.threads,
         "limits": asdict(job.limits),
-        "executed": reuse.digest(outcome.notebook),
+        "executed": reuse.digest(outcome.notebook or ""),
         "inputs": outcome.inputs,
         "ledger": outcome.ledger,
     }
     good = "" if result.ok else ".failed"
-    _write(_place(job.budget, job.lesson, f"{good}.ipynb"), outcome.notebook)
+    if outcome.notebook:  # a worker that died brings none
+        _write(_place(job.budget, job.lesson, f"{good}.ipynb"), outcome.notebook)
     _write(_place(job.budget, job.lesson, f"{good}.json"), json.dumps(record, indent=1, default=str))
     if result.ok:
         _merge(outcome.ledger)

@@ -12,7 +12,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import traceback
 from dataclasses import asdict
@@ -37,7 +36,7 @@ def work(control: int, events: int, warm: bool) -> None:
     for name in [name for name in os.environ if name.startswith("WORKBENCH_")]:
         del os.environ[name]
     os.environ.update(told["environment"])
-    scratch = tempfile.mkdtemp(prefix="workbench-")
+    scratch = told["scratch"]
     settings = Settings(job.lesson, scratch, os.getpid(), job.threads, job.limits.mib)
     tree = Tree()
     manager = _manager(settings)
@@ -59,7 +58,6 @@ def work(control: int, events: int, warm: bool) -> None:
             said = f"{type(error).__name__}: {error}".splitlines()[0]
             outcome = Outcome("crashed", f"The lesson could not be executed ({said}).")
         tree.end()
-        shutil.rmtree(scratch, ignore_errors=True)
         tell({"event": "finished", **asdict(outcome)})
 
 

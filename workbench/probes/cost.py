@@ -21,9 +21,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.module_tracker import ModuleTracker
 
 from workbench.errors import WorkbenchError
 from workbench.probes._modules import checked_shape, evaluated, kind_of_numbers, the_module
@@ -94,24 +94,22 @@ def cost(module: nn.Module, input_shape: Sequence[int]) -> Cost:
     """
     module, shape = the_module(module), checked_shape(input_shape)
     dtype, _ = kind_of_numbers(module)
-    layers = {name: LayerCost(name, type(part).__name__) for name, part in module.named_modules()}
-    counted: set[int] = set()
-    for name, part in module.named_modules():
-        own = {id(p): p.numel() for p in part.parameters(recurse=False)}
-        layers[name].parameters = sum(number for key, number in own.items() if key not in counted)
-        counted |= set(own)
-    tracker = ModuleTracker()
-    with evaluated(module), torch.no_grad(), _as_written(), FakeTensorMode(allow_non_fake_inputs=True):
-        with tracker, _Prices(tracker, layers, type(module).__name__) as prices:
-            try:
-                module(torch.empty(shape, dtype=dtype))
-            except WorkbenchError:
-                raise
-            except Exception as error:
-                reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-                raise WorkbenchError(
-                    f"{type(module).__name__} cannot be run on an input of shape {shape}: {reason}"
-                ) from None
+    layers = {part: LayerCost(name, type(part).__name__) for name, part in module.named_modules()}
+    counted: set[nn.Parameter] = set()
+    for part, layer in layers.items():
+        own = set(part.parameters(recurse=False)) - counted
+        layer.parameters = sum(parameter.numel() for parameter in own)
+        counted |= own
+    prices = _Prices(layers)
+    shapes_only = FakeTensorMode(allow_non_fake_inputs=True)
+    with evaluated(module), torch.no_grad(), _as_written(), shapes_only, prices.follow(), prices:
+        try:
+            module(torch.empty(shape, dtype=dtype))
+        except Exception as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise WorkbenchError(
+                f"{type(module).__name__} cannot be run on an input of shape {shape}: {reason}"
+            ) from None
     parts = tuple(layers.values())
     return Cost(
         _sum(parts, "parameters", "parameters"),
@@ -183,10 +181,27 @@ def _as_written() -> Iterator[None]:
 class _Prices(TorchDispatchMode):
     """Prices every operation as torch dispatches it, and books it on the part that runs it."""
 
-    def __init__(self, tracker: ModuleTracker, layers: dict[str, LayerCost], root: str) -> None:
+    def __init__(self, layers: Mapping[nn.Module, LayerCost]) -> None:
         super().__init__()
-        self.tracker, self.layers, self.root = tracker, layers, root
+        self.layers = layers
+        self.running: list[LayerCost] = []
         self.unpriced: set[str] = set()
+
+    @contextmanager
+    def follow(self) -> Iterator[None]:
+        """Keeps track of which part is running, the innermost last."""
+        handles = [
+            register_module_forward_pre_hook(lambda part, _: self.running.append(self.layers[part])),
+            register_module_forward_hook(lambda part, _, __: self._leave(), always_call=True),
+        ]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _leave(self) -> None:
+        self.running.pop()
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
@@ -197,7 +212,7 @@ class _Prices(TorchDispatchMode):
         name = func.overloadpacket.__name__
         if func.is_view or not read or not written or name.startswith(MAKING):
             return out  # other dimensions for the same numbers, or room for new ones: no work
-        layer = self.layers[self._part()]
+        layer = self.running[-1]
         layer.bytes += sum(t.numel() * t.element_size() for t in (*read, *written))
         if name in MACS:
             macs = MACS[name](args, written[0])
@@ -211,8 +226,3 @@ class _Prices(TorchDispatchMode):
             if not (known or summarises):
                 self.unpriced.add(name)
         return out
-
-    def _part(self) -> str:
-        """The innermost part that is running; torch names it after the class of the whole module."""
-        names = [name.removeprefix(self.root).removeprefix(".") for name in self.tracker.parents - {"Global"}]
-        return max((name for name in names if name in self.layers), key=len, default="")

@@ -284,7 +284,8 @@ class _Catch:
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[0]
             raise WorkbenchError(
-                f"{type(self.module).__name__} cannot be run on images of shape {tuple(images.shape)}: {reason}"
+                f"{type(self.module).__name__} cannot be run on images of shape "
+                f"{tuple(images.shape)}: {reason}"
             ) from None
         value = first_tensor(self.caught)
         if value.ndim != 4:
@@ -370,7 +371,8 @@ def untrained(
         fresh = {id(p) for part in parts if _own_reset(part) for p in part.parameters(recurse=False)}
         if kept := [name for name, p in copy.named_parameters() if id(p) not in fresh]:
             raise WorkbenchError(
-                f"no part knows how to draw {', '.join(kept[:4])} anew; pass initialise=, a function of a part"
+                f"no part knows how to draw {', '.join(kept[:4])} anew; "
+                "pass initialise=, a function of a part"
             )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

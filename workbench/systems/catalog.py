@@ -115,7 +115,8 @@ def state(key: str) -> State:
 def rows() -> list[dict[str, Any]]:
     """Catalog rows of `workbench catalog --json`: `{key, title, chapter, order, lesson, state}`.
 
-    `state` is its one word (`state(key)` tells more). `lesson` is the key of the first lesson that names the system in its metadata, or None.
+    `state` is one word, `state(key)` tells more. `lesson` is the key of the first lesson that names
+    the system in its metadata, or None.
     """
     taught = _lessons_by_system()
     return [

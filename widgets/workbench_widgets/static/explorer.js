@@ -92,11 +92,12 @@ async function drawPart(box, part, { plotly, templates }) {
   if (!plot) {
     plot = document.createElement("div");
     plot.className = "wbx-plot";
-    plot.setAttribute("role", "img");
+    plot.setAttribute("role", "figure"); // no "img": plotly's buttons inside can be reached by keyboard
     box.append(plot);
   }
   plot.setAttribute("aria-label", part.alt || "figure");
   await Plotly.react(plot, fresh(part.data), fitted(part.layout, box.clientWidth || 640, templates), PLOTLY_OPTIONS);
+  plot.querySelectorAll(".main-svg").forEach((svg) => svg.setAttribute("aria-hidden", "true")); // the label says it
 }
 
 // Calls `redraw` when the width of `box` has changed and come to rest.

@@ -1,5 +1,8 @@
 """Sphinx's settings for the book. Nothing is executed here and nothing is loaded from outside."""
 
+from docutils import nodes
+from sphinx.application import Sphinx
+
 project = "Kernel Workbench"
 author = "The Kernel Workbench team"
 copyright = "The Kernel Workbench team"
@@ -45,3 +48,21 @@ html_theme_options = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Adds what the glossary says to every link into it, to be seen on hover."""
+    app.connect("doctree-resolved", _tell_terms)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _tell_terms(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    links = [link for link in doctree.findall(nodes.reference) if "#term-" in link.get("refuri", "")]
+    if not links or docname == "glossary":
+        return
+    told: dict[str, str] = {}
+    for entry in app.env.get_doctree("glossary").findall(nodes.definition_list_item):
+        meaning = next(entry.findall(nodes.definition)).astext().replace("\n", " ")
+        told |= {name: meaning for term in entry.findall(nodes.term) for name in term["ids"]}
+    for link in links:
+        link["reftitle"] = told.get(link["refuri"].split("#")[1], "")
