@@ -6,9 +6,10 @@
     >>> print(card("astronaut").licence)
     public domain
 
-Every data set but the trained arrays of all-MiniLM-L6-v2 ships inside a library that is installed anyway
-(scikit-image, scikit-learn, networkx), so nothing here needs a network. `load` hands out fresh arrays:
-what one cell writes, no other cell sees. Mistakes raise `DataError`, a `ValueError` of one sentence.
+Every data set but the trained arrays of all-MiniLM-L6-v2 ships here (attention-words) or inside a library
+that is installed anyway (scikit-image, scikit-learn, networkx), so nothing needs a network. `load` hands out
+fresh arrays: what one cell writes, no other cell sees. Mistakes raise `DataError`, a `ValueError` of one
+sentence.
 """
 
 import lazy_loader

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import attention_words as words
+from .attention_words import FILE, PARTS, SENTENCES, SHA256, tensor_name
 from .minilm import tensors, vocabulary
 
 
@@ -26,30 +26,32 @@ def attention_words(folder: Path) -> Path:
 
     arrays, ids = dict(tensors()), {token: place for place, token in enumerate(vocabulary())}
     kept = {}
-    for number, sentence in enumerate(words.SENTENCES):
+    for number, sentence in enumerate(SENTENCES):
         found = encode(arrays, [ids[word] for word in sentence.split()])
-        for part in words.PARTS:
-            kept[words.tensor_name(number, part)] = found[part].astype(np.float16)
-    path = folder / words.FILE
+        for part in PARTS:
+            # in C order: safetensors writes memory as it lies
+            kept[tensor_name(number, part)] = np.ascontiguousarray(found[part], np.float16)
+    path = folder / FILE
     path.write_bytes(save(kept))
     return path
 
 
-BUILDERS = {"attention-words": attention_words}
+BUILDERS = {"attention-words": (attention_words, SHA256)}
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The command: builds one data set and says whether the code expects what came out."""
+    """The command: builds one data set and says whether its loader expects what came out."""
     parser = argparse.ArgumentParser(prog="python -m workbench_datasets.build", description=__doc__)
     parser.add_argument("name", choices=BUILDERS, help="the data set to build")
     parser.add_argument(
         "--into", type=Path, default=Path(__file__).parent, metavar="FOLDER", help="default: the package"
     )
     chosen = parser.parse_args(arguments)
-    path = BUILDERS[chosen.name](chosen.into)
+    build, expected = BUILDERS[chosen.name]
+    path = build(chosen.into)
     content = path.read_bytes()
     sha256 = hashlib.sha256(content).hexdigest()
-    then = "as before" if sha256 == words.SHA256 else f"so SHA256 in {words.__name__} must be changed to it"
+    then = "as expected" if sha256 == expected else f"but {chosen.name} expects {expected}: change it there"
     print(f"{path.name}: {len(content)} bytes, SHA-256 {sha256}, {then}")
 
 

@@ -4,13 +4,13 @@ import difflib
 import inspect
 from typing import Any
 
-from . import graphs, labelled, minilm, pictures, stereo
+from . import attention_words, graphs, labelled, minilm, pictures, stereo
 from ._card import Card, DataSet
 from .errors import DataError
 
 _DATA_SETS: dict[str, DataSet] = {
     data.card.name: data
-    for room in (pictures, stereo, labelled, graphs, minilm)
+    for room in (pictures, stereo, labelled, graphs, minilm, attention_words)
     for data in sorted(room.DATA_SETS, key=lambda data: data.card.name)
 }
 _used: dict[str, str] = {}
@@ -39,7 +39,7 @@ def card(name: str) -> Card:
 
 
 def cards() -> list[Card]:
-    """All cards: pictures and stacks of them, stereo, labelled pictures, graphs, trained arrays."""
+    """All cards: pictures and stacks of them, stereo, labelled pictures, graphs, a trained transformer."""
     return [data.card for data in _DATA_SETS.values()]
 
 

@@ -98,7 +98,7 @@ def test_the_options_on_the_card_are_those_of_the_loader(data: Any) -> None:
 
 def test_names_and_cards_agree() -> None:
     assert [card.name for card in cards()] == names()
-    assert len(set(names())) == len(names()) == 31
+    assert len(set(names())) == len(names()) == 32
 
 
 @pytest.mark.parametrize("name", SINGLE)
@@ -286,6 +286,7 @@ def test_import_is_light_and_loading_takes_only_what_it_needs() -> None:
         "print('numpy' in sys.modules)\n"
         "[card.row() for card in d.cards()]\n"
         "d.load('astronaut', size=8, gray=True); d.load('digits'); d.load('stereo', size=8)\n"
+        "d.load('attention-words')\n"
         "print(sorted({'torch', 'scipy', 'skimage', 'sklearn', 'networkx', 'workbench'} & set(sys.modules)))"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

@@ -41,12 +41,12 @@ def test_caches_of_linux_without_the_instruction_cache(tmp_path):
 
 def test_a_machine_that_says_nothing_has_no_caches(tmp_path):
     assert caches_from_sysfs(tmp_path / "absent") == ()
-    assert caches_from_sysctl({}.get) == ()
+    assert caches_from_sysctl(lambda name: None) == ()
 
 
 def test_caches_of_macos_are_those_of_the_fast_cores():
     said = {"hw.l1dcachesize": "65536", "hw.perflevel0.l1dcachesize": "131072", "hw.cachelinesize": "128"}
-    assert caches_from_sysctl(said.get) == (Cache(1, 131072, 128),)
+    assert caches_from_sysctl(lambda name: said.get(name)) == (Cache(1, 131072, 128),)
 
 
 @pytest.mark.parametrize(("ranges", "count"), [("0", 1), ("0-3,8", 5), ("0,2,4", 3), ("", None)])
@@ -92,7 +92,7 @@ def test_this_machine_is_described_once_and_cannot_be_changed():
         assert here.cache(cache.level) == cache
         assert cache.size > 0
     with pytest.raises(dataclasses.FrozenInstanceError):
-        here.name = "another"
+        here.name = "another"  # type: ignore[misc]
 
 
 def test_the_name_is_the_same_in_another_process_and_keeps_the_host_private():

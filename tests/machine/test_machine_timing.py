@@ -93,7 +93,10 @@ def test_a_neighbour_that_disturbs_a_third_of_the_time_hardly_moves_the_ratio():
     means = result.samples.mean(axis=0)
     assert abs(means[0] / means[1] - 2) > 0.05
     assert result.ratio.value == pytest.approx(2, abs=0.05)
-    assert result.ratio.low <= 2 <= result.ratio.high
+    low, high = result.ratio.low, result.ratio.high
+    assert low is not None
+    assert high is not None
+    assert low <= 2 <= high
 
 
 def test_every_sample_is_abba_or_baab_and_both_occur_as_drawn_from_the_seed():

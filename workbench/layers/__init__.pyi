@@ -1,3 +1,4 @@
+from .depthwise import depthwise_fft
 from .stack import (
     ConvStack,
     DepthwiseBlock,
@@ -15,6 +16,7 @@ __all__ = [
     "conv_stack",
     "depth_for_reach",
     "depth_for_spread",
+    "depthwise_fft",
     "profile",
     "reach",
     "spread",

@@ -31,7 +31,12 @@ FORMAT = 1  # of the records; raise it when old ones can no longer be read
 
 @dataclass(frozen=True)
 class RunResult:
-    """What came of one lesson. `error` is one sentence that names the cell that did it."""
+    """What came of one lesson. `error` is one sentence that names the cell that did it.
+
+    `seconds` is wall time from asking for the kernel to the end of the last cell. `peak_mib` is the most
+    that the kernel ever held (the libraries that a warm one has loaded included) or, sampled, that the
+    kernel and all that it started held together, pages that they share counted once.
+    """
 
     lesson: str
     budget: str

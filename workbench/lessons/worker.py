@@ -142,6 +142,7 @@ def _main() -> None:
     os.dup2(nowhere, 0)
     os.dup2(2, 1)
     work(control, events, warm=False)
+    os._exit(0)  # the thread that waits for the pipe to close would be in the way of an orderly end
 
 
 if __name__ == "__main__":
