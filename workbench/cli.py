@@ -138,11 +138,14 @@ def check(lessons: tuple[str, ...], budget: str | None, as_json: bool) -> None:
 @_budget_option("lesson")
 @click.option("-j", "--jobs", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--target", type=click.Path(path_type=Path), help="Where the book goes (default: _build/html).")
-def book(budget: str, jobs: int, target: Path | None) -> None:
+@click.option("--zip", "packed", is_flag=True, help="Also pack the book into one file to hand out.")
+@click.option("--open", "show", is_flag=True, help="Show the book in a browser.")
+def book(budget: str, jobs: int, target: Path | None, packed: bool, show: bool) -> None:
     """Execute the lessons (unchanged ones reused) and render the static book."""
     from workbench.book import book as make_book
 
-    click.echo(f"The book is at {make_book(budget=budget, jobs=jobs, target=target)}")
+    made = make_book(budget=budget, jobs=jobs, target=target, zip=packed, open=show)
+    click.echo(f"The book is at {made}")
 
 
 @main.command()

@@ -193,12 +193,21 @@ def test_what_readers_would_stumble_over_fails_the_book_and_leaves_the_old_one(
     old = tmp_path / "html" / "index.html"
     old.parent.mkdir()
     old.write_text("the old book")
+    (old.parent / ".buildinfo").touch()
     bad = made.make_page(
         tmp_path / "runs/lesson", "01-wide/01-far", "How far?", [made.text("# How far?"), *cells]
     )
     with pytest.raises(WorkbenchError, match=sentence):
         render(Material("lesson", made.CHAPTERS, made.SYSTEMS, (), [bad]), tmp_path / "html")
     assert old.read_text() == "the old book"
+
+
+def test_a_folder_that_is_no_book_is_never_replaced(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORKBENCH_BUILD", str(tmp_path / "build"))
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(WorkbenchError, match="it is no book"):
+        render(Material("lesson", made.CHAPTERS, made.SYSTEMS), tmp_path)
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
 
 def test_an_unbaked_explorer_fails_the_book(tmp_path, monkeypatch):

@@ -15,7 +15,6 @@ from workbench_datasets import DataError, _encoder, attention_words, build, card
 from workbench_datasets._files import shipped
 from workbench_datasets.attention_words import FILE, LAYERS, PARTS, SENTENCES, SHA256
 
-HALF = {"rtol": 2**-11, "atol": 2**-25}  # half of the last digit in float16, ordinary or very small
 everywhere = [(sentence, layer) for sentence in range(len(SENTENCES)) for layer in range(LAYERS)]
 
 Arrays = Mapping[str, np.ndarray]
@@ -69,7 +68,7 @@ def torch_layer(arrays: Arrays, layer: int) -> torch.nn.TransformerEncoderLayer:
         "norm2": "output.LayerNorm",
     }
     at = f"encoder.layer.{layer}"
-    state = {}
+    state: dict[str, np.ndarray] = {}
     for kind in ("weight", "bias"):
         state |= {f"{ours}.{kind}": arrays[f"{at}.{theirs}.{kind}"] for ours, theirs in names.items()}
         inputs = [arrays[f"{at}.attention.self.{part}.{kind}"] for part in ("query", "key", "value")]
@@ -150,7 +149,8 @@ def test_the_file_is_what_the_weights_give(passes: list[dict[str, np.ndarray]]) 
         assert loaded["words"] == tuple(SENTENCES[sentence].split())
         for part in PARTS:
             assert loaded[part].dtype == np.float32
-            np.testing.assert_allclose(loaded[part], passes[sentence][part][layer], **HALF)
+            # half of the last digit in float16, of ordinary and of very small numbers
+            np.testing.assert_allclose(loaded[part], passes[sentence][part][layer], rtol=2**-11, atol=2**-25)
 
 
 @pytest.mark.usefixtures("arrays")

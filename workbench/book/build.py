@@ -1,7 +1,6 @@
 """From executed lessons to a folder of pages: write, let Sphinx build, check, only then replace."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -10,18 +9,16 @@ import zipfile
 from importlib.resources import files
 from pathlib import Path
 
-from workbench_widgets.explorer import BAKE
-
 from workbench._paths import build_dir
 from workbench.errors import WorkbenchError
-from workbench.lessons.model import Lesson
 
 from . import pages
-from .material import Material, gather, read_page
+from .material import Material, gather
 from .outside import outside
 from .prepare import prepare
 
 ROOM = Path(__file__).parent
+MADE_BY_SPHINX = ".buildinfo"
 
 
 def book(
@@ -59,59 +56,51 @@ def pack(html: Path) -> Path:
 
 
 def _run(budget: str, jobs: int) -> None:
-    """Runs the lessons so that Explorers compute all their frames; the first one that fails is the error."""
+    """Runs the lessons; the first one that fails is the error."""
     from workbench.lessons.model import lessons
     from workbench.lessons.run import run
 
-    wanted = lessons()
-    before = os.environ.get(BAKE)
-    os.environ[BAKE] = "1"
-    try:
-        results = run(wanted, budget=budget, jobs=jobs)
-        # results of a run that was not for the book are reused with the first frames only
-        still = [
-            lesson
-            for lesson, result in zip(wanted, results, strict=True)
-            if result.ok and _still(lesson, budget)
-        ]
-        results += run(still, budget=budget, jobs=jobs, force=True)
-    finally:
-        if before is None:
-            del os.environ[BAKE]
-        else:
-            os.environ[BAKE] = before
-    for result in results:
+    for result in run(lessons(), budget=budget, jobs=jobs):
         if not result.ok:
             raise WorkbenchError(
                 f"the book needs every lesson to run, but {result.lesson} did not: {result.error}"
             )
 
 
-def _still(lesson: Lesson, budget: str) -> bool:
-    return any("baked" not in stored for stored in read_page(lesson, budget).explorers)
-
-
 def render(material: Material, target: Path) -> Path:
     """Renders the material to `target`, replacing it as a whole; returns the front page."""
     target = target.resolve()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    source, beside = build_dir().resolve() / "book-src", target.with_name(f"{target.name}.new")
-    for folder in (source, beside):
+    if target.exists() and not (target / MADE_BY_SPHINX).is_file() and any(target.iterdir()):
+        raise WorkbenchError(
+            f"{target} would be replaced, but it is no book: a new or empty folder was expected"
+        )
+    source, made = build_dir().resolve() / "book-src", build_dir().resolve() / "book-new"
+    for folder in (source, made):
         shutil.rmtree(folder, ignore_errors=True)
     _write_source(material, source)
-    _sphinx(source, beside)
+    html = made / "html"
+    _sphinx(source, html)
     for page in material.pages:
-        _copy(page.executed, beside / "downloads" / f"{page.lesson.key}.ipynb")
-    if loads := outside(beside):
+        _copy(page.executed, html / "downloads" / f"{page.lesson.key}.ipynb")
+    if loads := outside(html):
         more = f" and {len(loads) - 1} more" if len(loads) > 1 else ""
         raise WorkbenchError(f"the book must load nothing from outside, but {loads[0]}{more}")
-    old = target.with_name(f"{target.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
+    _replace(target, html)
+    shutil.rmtree(made)
+    return target / "index.html"
+
+
+def _replace(target: Path, new: Path) -> None:
+    """Puts `new` in the place of `target`; until the last moment the old book stands."""
+    beside, old = target.with_name(f"{target.name}.new"), target.with_name(f"{target.name}.old")
+    for folder in (beside, old):
+        shutil.rmtree(folder, ignore_errors=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(new, beside)
     if target.exists():
         target.rename(old)
     beside.rename(target)
     shutil.rmtree(old, ignore_errors=True)
-    return target / "index.html"
 
 
 def _write_source(material: Material, source: Path) -> None:

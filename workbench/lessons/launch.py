@@ -171,8 +171,12 @@ class _Warm:
 
 
 def _environment() -> dict[str, str]:
-    """The project's own variables as they are now: a warm process has those of its start."""
-    return {name: value for name, value in os.environ.items() if name.startswith("WORKBENCH_")}
+    """The project's own variables as they are now: a warm process has those of its start.
+
+    Explorers compute all their frames in every run, so that the book can reuse it.
+    """
+    own = {name: value for name, value in os.environ.items() if name.startswith("WORKBENCH_")}
+    return {"WORKBENCH_BAKE": "1", **own}
 
 
 def _kill(pid: int) -> None:
