@@ -1,16 +1,13 @@
 from .cost import Cost, LayerCost, cost
 from .effective_field import (
     EffectiveField,
-    Moments,
     across_sizes,
-    crossness,
     effective_field,
     field_of_layers,
     image_batch,
-    mass_radius,
-    moments,
     untrained,
 )
+from .maps import Moments, crossness, mass_radius, moments
 from .receptive_field import Axis, ReceptiveField, receptive_field
 from .rules import rule
 

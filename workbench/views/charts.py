@@ -1,0 +1,256 @@
+"""Lines that grow, bars of costs, and a small table."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import ArrayLike
+from plotly.subplots import make_subplots
+
+from workbench.errors import WorkbenchError
+from workbench.quantity import Provenance, Quantity
+from workbench.views.theme import BLUE, OKABE_ITO, SIGNS, Role, describe, ideal, line, mark
+from workbench.views.words import listed, short, spoken
+
+if TYPE_CHECKING:  # drawing alone does not load torch
+    from workbench.probes import Cost
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line: its values, their interval where there is one, its role, and where they come from."""
+
+    values: ArrayLike
+    low: ArrayLike | None = None
+    high: ArrayLike | None = None
+    role: Role | None = None
+    provenance: Provenance = "formula"
+
+
+def growth(
+    x: ArrayLike,
+    series: Mapping[str, Series | ArrayLike],
+    *,
+    ideals: Mapping[str, ArrayLike] | None = None,
+    x_title: str = "layers",
+    y_title: str = "radius (pixels)",
+    caption: str | None = None,
+) -> go.Figure:
+    """How something grows: one line per name, with marks by provenance and intervals, and ideal curves.
+
+    x: [points]. series: by name, a `Series` or plain values [points]. ideals: by name, values [points] of a
+    law, drawn thin in the ink of the page. caption: what to notice; default the last values.
+    """
+    xs = np.asarray(x, dtype=float)
+    if xs.ndim != 1 or len(xs) == 0 or not series:
+        raise WorkbenchError(f"expected x [points] and at least one series, but shape {xs.shape} came")
+    lines = {name: s if isinstance(s, Series) else Series(s) for name, s in series.items()}
+    fig, said = go.Figure(), []
+    for number, (name, one) in enumerate(lines.items()):
+        values = _points(one.values, xs, name)
+        style = line(one.role) if one.role else {"color": OKABE_ITO[number % len(OKABE_ITO)]}
+        fig.add_scatter(
+            x=xs,
+            y=values,
+            name=name,
+            mode="lines+markers",
+            line=style,
+            marker=mark(one.provenance, style["color"]),
+            error_y=_interval(one, values, xs, name),
+        )
+        said.append(f"{name} goes from {values[0]:.3g} to {values[-1]:.3g} ({one.provenance})")
+    for name, law in (ideals or {}).items():
+        values = _points(law, xs, name)
+        fig.add_shape(**ideal(xs, values, name))
+        said.append(f"the law {name!r} goes from {values[0]:.3g} to {values[-1]:.3g}")
+    fig.update_layout(
+        height=420,
+        xaxis={"title": {"text": x_title}},
+        yaxis={"title": {"text": y_title}, "rangemode": "tozero"},
+    )
+    last = listed([f"{np.asarray(one.values)[-1]:.3g} for {name}" for name, one in lines.items()])
+    return describe(
+        fig,
+        alt=f"Lines of {y_title} over {x_title} from {xs[0]:g} to {xs[-1]:g}: {'; '.join(said)}.",
+        caption=caption or f"At {xs[-1]:g} {x_title}: {last}.",
+    )
+
+
+def _points(values: ArrayLike, xs: np.ndarray, name: str) -> np.ndarray:
+    points = np.asarray(values, dtype=float)
+    if points.shape != xs.shape:
+        raise WorkbenchError(
+            f"{name!r} must have {len(xs)} values, one for each x, but shape {points.shape} came"
+        )
+    return points
+
+
+def _interval(one: Series, values: np.ndarray, xs: np.ndarray, name: str) -> dict[str, Any] | None:
+    if one.low is None or one.high is None:
+        return None
+    low, high = _points(one.low, xs, name), _points(one.high, xs, name)
+    return {"type": "data", "symmetric": False, "array": high - values, "arrayminus": values - low}
+
+
+MEASURES = {"parameters": "parameters", "macs": "multiply-adds", "flops": "flops", "bytes": "bytes moved"}
+UNITS = {"parameters": "", "MAC": "", "flop": "", "B": "B", "s": "s"}
+
+
+def cost_bars(
+    costs: "Mapping[str, Cost]",
+    *,
+    measures: Sequence[str] = ("parameters", "macs", "bytes"),
+    also: Mapping[str, Mapping[str, Quantity]] | None = None,
+    roles: Mapping[str, Role] | None = None,
+    caption: str | None = None,
+) -> go.Figure:
+    """What several modules cost, one panel per measure, each on its own axis from zero.
+
+    costs: `Cost` by name. measures: which of parameters, macs, flops and bytes. also: further panels, each
+    a `Quantity` by the same names, e.g. {"time forward (s)": {...}}. roles: colours by name. The mark at the
+    end of a bar says where the number comes from; a measured one shows its interval.
+    """
+    if not costs:
+        raise WorkbenchError("expected at least one cost, but none came")
+    if unknown := [measure for measure in measures if measure not in MEASURES]:
+        raise WorkbenchError(f"measures must be out of {', '.join(MEASURES)}, but {unknown[0]!r} came")
+    panels: dict[str, dict[str, Quantity]] = {
+        MEASURES[measure]: {name: getattr(cost, measure) for name, cost in costs.items()}
+        for measure in measures
+    }
+    for title, quantities in (also or {}).items():
+        if set(quantities) != set(costs):
+            raise WorkbenchError(f"{title!r} must have the names {list(costs)}, but {list(quantities)} came")
+        panels[title] = {name: quantities[name] for name in costs}
+    names = list(costs)
+    colours = [line(roles[name])["color"] if roles and name in roles else BLUE for name in names]
+    fig = make_subplots(1, len(panels), shared_yaxes=True, horizontal_spacing=0.04)
+    for column, (title, quantities) in enumerate(panels.items(), start=1):
+        values = [q.value for q in quantities.values()]
+        fig.add_bar(
+            x=values, y=names, orientation="h", marker={"color": colours, "opacity": 0.55}, row=1, col=column
+        )
+        fig.add_scatter(
+            x=values,
+            y=names,
+            mode="markers+text",
+            text=[f" {short(q.value, UNITS.get(q.unit, q.unit))}" for q in quantities.values()],
+            textposition="middle right",
+            textfont={"size": 12},
+            marker={
+                "symbol": [mark(q.provenance)["symbol"] for q in quantities.values()],
+                "color": colours,
+                "size": 9,
+                "line": {"color": colours, "width": 2},
+            },
+            error_x=_spans(list(quantities.values())),
+            hovertext=[str(q) for q in quantities.values()],
+            hoverinfo="text",
+            cliponaxis=False,
+            row=1,
+            col=column,
+        )
+        top = max([*values, *(q.high or 0 for q in quantities.values())], default=1) or 1
+        fig.update_xaxes(
+            title={"text": title}, range=[0, 1.45 * top], nticks=4, exponentformat="SI", row=1, col=column
+        )
+    fig.update_yaxes(autorange="reversed")
+    fig.update_yaxes(title={"text": "module"}, row=1, col=1)
+    for column in range(2, len(panels) + 1):
+        fig.update_yaxes(showticklabels=False, row=1, col=column)
+    fig.update_layout(height=140 + 60 * len(names), showlegend=False, bargap=0.35)
+    said = [
+        f"{title}: "
+        + listed([f"{name} {spoken(q.value, UNITS.get(q.unit, q.unit))}" for name, q in row.items()])
+        for title, row in panels.items()
+    ]
+    origin: list[str] = sorted({q.provenance for row in panels.values() for q in row.values()})
+    marks = listed([f"{SIGNS[provenance]} {provenance}" for provenance in origin])
+    return describe(
+        fig,
+        alt=f"Bars of what {listed(names)} cost. {'; '.join(said)}. Provenance: {listed(origin)}.",
+        caption=f"{caption or 'What each module costs on one input.'} ({marks})",
+    )
+
+
+def _spans(quantities: list[Quantity]) -> dict[str, Any] | None:
+    if not any(q.low is not None and q.high is not None for q in quantities):
+        return None
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [0 if q.high is None else q.high - q.value for q in quantities],
+        "arrayminus": [0 if q.low is None else q.value - q.low for q in quantities],
+    }
+
+
+@dataclass(frozen=True)
+class Table:
+    """A small table that notebooks and pages show as HTML; a `Quantity` carries its mark."""
+
+    rows: tuple[Mapping[str, object], ...]
+    columns: tuple[str, ...]
+    caption: str
+    digits: int = field(default=4, repr=False)
+
+    def cell(self, value: object) -> str:
+        """One entry as text."""
+        if value is None:
+            return "–"
+        if isinstance(value, Quantity):
+            span = "" if value.low is None or value.high is None else f" [{value.low:.3g}, {value.high:.3g}]"
+            number = f"{value.value:.{self.digits}g}{span} {value.unit}".strip()
+            return f"{SIGNS[value.provenance]} {number}"
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+            return str(value)
+        if isinstance(value, (int, np.integer)):
+            return f"{value:,}".replace(",", "\u202f")
+        return f"{value:.{self.digits}g}"
+
+    def _repr_html_(self) -> str:
+        head = "".join(f'<th scope="col">{escape(column)}</th>' for column in self.columns)
+        body = "".join(
+            f"<tr>{''.join(map(self._html, self.columns, [row] * len(self.columns)))}</tr>"
+            for row in self.rows
+        )
+        return (
+            f'<table class="wb-table"><caption>{escape(self.caption)}</caption>'
+            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        )
+
+    def _html(self, column: str, row: Mapping[str, object]) -> str:
+        value = row.get(column)
+        text = escape(self.cell(value))
+        if isinstance(value, Quantity):
+            return f'<td style="text-align:right" title="{value.provenance}">{text}</td>'
+        if column == self.columns[0]:
+            return f'<th scope="row" style="text-align:left">{text}</th>'
+        numeric = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+        return f'<td style="text-align:{"right" if numeric else "left"}">{text}</td>'
+
+    def __str__(self) -> str:
+        cells = [self.columns, *(tuple(self.cell(row.get(c)) for c in self.columns) for row in self.rows)]
+        widths = [max(len(line[i]) for line in cells) for i in range(len(self.columns))]
+        lines = [
+            "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) for line in cells
+        ]
+        return "\n".join([self.caption, *(text.rstrip() for text in lines)])
+
+
+def table(
+    rows: Sequence[Mapping[str, object]],
+    columns: Sequence[str] | None = None,
+    *,
+    caption: str,
+    digits: int = 4,
+) -> Table:
+    """A table of dicts, e.g. the `rows()` of a receptive field or of a cost; its first column names the rows."""
+    if not rows:
+        raise WorkbenchError("a table needs at least one row, but none came")
+    chosen = tuple(columns or rows[0])
+    if missing := [column for column in chosen if not any(column in row for row in rows)]:
+        raise WorkbenchError(f"no row has a column {missing[0]!r}; there are {', '.join(map(str, rows[0]))}")
+    return Table(tuple(rows), chosen, caption, digits)
