@@ -81,9 +81,9 @@ def test_seeds_decide_the_weights_and_nothing_else_moves():
 def test_he_weights_keep_the_signal_and_uniform_ones_average():
     signal = torch.randn(4, 16, 32, 32, generator=torch.Generator().manual_seed(0))
     out = conv_stack(3, 10, channels=32, inputs=16)(signal)
-    assert 0.3 < float((out**2).mean()) < 6
+    assert 0.3 < (out**2).mean().item() < 6
     ones = conv_stack(3, 4, channels=2, inputs=1, linear=True, weights="uniform")(torch.ones(1, 1, 11, 11))
-    assert float(ones[0, 0, 5, 5]) == pytest.approx(1)
+    assert ones[0, 0, 5, 5].item() == pytest.approx(1)
 
 
 @pytest.mark.parametrize("settings", [{"depth": 0}, {"channels": 0}, {"kernel": 2}, {"weights": "ones"}])

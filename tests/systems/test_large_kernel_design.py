@@ -141,7 +141,6 @@ def test_claim_and_control_in_the_smoke_budget():
     assert claim == erf_at_equal_reach(0, "smoke")
 
 
-@pytest.mark.slow
 def test_the_claim_is_reproduced_and_follows_the_law_of_random_weights():
     record = run_claim(SYSTEM, "erf-at-equal-reach", budget="lesson")
     assert record.verdict == "reproduced"

@@ -213,8 +213,7 @@ class Table:
     def _repr_html_(self) -> str:
         head = "".join(f'<th scope="col">{escape(column)}</th>' for column in self.columns)
         body = "".join(
-            f"<tr>{''.join(map(self._html, self.columns, [row] * len(self.columns)))}</tr>"
-            for row in self.rows
+            f"<tr>{''.join(self._html(column, row) for column in self.columns)}</tr>" for row in self.rows
         )
         return (
             f'<table class="wb-table"><caption>{escape(self.caption)}</caption>'
@@ -247,7 +246,7 @@ def table(
     caption: str,
     digits: int = 4,
 ) -> Table:
-    """A table of dicts, e.g. the `rows()` of a receptive field or of a cost; its first column names the rows."""
+    """A table of dicts, such as the `rows()` of a receptive field; the first column names the rows."""
     if not rows:
         raise WorkbenchError("a table needs at least one row, but none came")
     chosen = tuple(columns or rows[0])

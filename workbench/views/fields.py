@@ -74,7 +74,8 @@ def _map_and_centre(
     effective: "EffectiveField | ArrayLike",
 ) -> tuple[NDArray[np.float64], tuple[float, float]]:
     """Magnitudes [height, width], and where the output's centre lies (the middle of a bare map)."""
-    map = checked_map(getattr(effective, "map", effective))
+    values: Any = getattr(effective, "map", effective)
+    map = checked_map(values)
     return map, getattr(effective, "center", middle(map))
 
 

@@ -23,6 +23,7 @@ Deviations: listed in `SYSTEM`.
 """
 
 from copy import deepcopy
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -134,13 +135,18 @@ def large_kernel_block(
 WIDE, DEPTH, SMALL = 13, 3, 3
 
 
-def field_spread(kernel: int, depth: int, seed: int, budget: str) -> float:
-    """Spread in pixels of the effective field of an untrained ReLU stack, on real photographs."""
+@cache
+def photographs(size: int) -> Tensor:
+    """Seven real photographs as a standardised batch [7, 3, size, size]; nobody writes into it."""
     import workbench_datasets
 
+    return image_batch(workbench_datasets.load("photographs", size=size))
+
+
+def field_spread(kernel: int, depth: int, seed: int, budget: str) -> float:
+    """Spread in pixels of the effective field of an untrained ReLU stack, on real photographs."""
     size, channels = by_budget(budget, smoke=(48, 4), lesson=(64, 8), full=(96, 32))
-    photographs = image_batch(workbench_datasets.load("photographs", size=size))
-    return effective_field(conv_stack(kernel, depth, channels, seed=seed), photographs).spread
+    return effective_field(conv_stack(kernel, depth, channels, seed=seed), photographs(size)).spread
 
 
 def wide_over_deep(seed: int, budget: str, depth: int) -> Measured:
