@@ -38,13 +38,29 @@ def test_the_diverging_map_is_balanced():
     assert max(colours) == colours[2]
 
 
-def test_importing_the_package_registers_nothing():
-    code = (
-        "import sys, workbench; assert 'plotly' not in sys.modules; import workbench.views; "
-        "assert 'torch' not in sys.modules; import plotly.io as p; print(p.templates.default)"
+def run(code: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def test_the_template_becomes_the_default_with_the_first_view_and_needs_no_torch():
+    light = "import sys, workbench.views as v; assert 'plotly' not in sys.modules; "
+    ask = "import plotly.io as p; assert 'torch' not in sys.modules; print(p.templates.default)"
+    assert run(light + "v.describe, v.receptive_field, v.growth; " + ask) == "workbench"
+    assert run(light + ask) == "plotly"
+    assert run("import plotly.io, workbench.views; import sys; " + ask) == "workbench"
+
+
+def test_a_figure_of_the_readers_own_gets_the_look_of_the_house():
+    foreign = go.Figure(layout={"template": "plotly_dark"})
+    described = views.describe(foreign, alt="Nothing.", caption="Nothing.")
+    assert described.layout.template == pio.templates["workbench"]
+    dark = go.Figure(layout={"template": "workbench_dark"})
+    assert (
+        views.describe(dark, alt="Nothing.", caption="Nothing.").layout.template.layout.font.color
+        == "#F2F2F2"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "workbench"
 
 
 def test_meaning_has_a_fixed_form():

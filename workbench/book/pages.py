@@ -108,7 +108,9 @@ def header(book: Material, page: Page) -> str:
         else ""
     )
     claims = book.claims_of(lesson.systems)
-    table = f"<h2 class='wb-small'>What is claimed, what holds here</h2>{_claims(claims)}" if claims else ""
+    # folded, because it tells what the lesson lets its reader guess
+    told = "<summary>What is claimed, what holds here</summary>"
+    table = f"<details>{told}{_claims(claims)}</details>" if claims else ""
     return f'<aside class="wb-header" aria-label="About this lesson">{over}<dl>{rows}</dl>{table}</aside>'
 
 

@@ -43,22 +43,25 @@ class VerdictTable:
     committed: Record | None
     own: Record | None
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What stands side by side: the reader's own measurement only where there is one."""
+        return ("committed record", "measured by you") if self.own else ("committed record",)
+
     def rows(self) -> list[tuple[str, tuple[str, ...]]]:
-        """Heading and cells of each row: one cell that belongs to both columns, or one for each."""
+        """Heading and cells of each row: one cell that belongs to all columns, or one for each."""
         told: list[tuple[str, tuple[str, ...]]] = [
             ("authors report", (self.claim.paper,)),
             ("bar", (str(self.claim.bar),)),
         ]
-        measured = [
-            (head, (_cell(self.committed, say), _cell(self.own, say))) for head, say in SAYINGS.items()
-        ]
-        return told + measured
+        shown = (self.committed, self.own) if self.own else (self.committed,)
+        return told + [(head, tuple(_cell(record, say) for record in shown)) for head, say in SAYINGS.items()]
 
     def _repr_html_(self) -> str:
-        head = "".join(f'<th scope="col" style="{CELL}">{name}</th>' for name in COLUMNS)
+        head = "".join(f'<th scope="col" style="{CELL}">{name}</th>' for name in self.columns)
         body = ""
         for name, cells in self.rows():
-            span = f' colspan="{len(COLUMNS)}"' if len(cells) == 1 else ""
+            span = f' colspan="{len(self.columns)}"' if len(cells) == 1 else ""
             told = "".join(f'<td{span} style="{CELL}">{escape(cell)}</td>' for cell in cells)
             body += f'<tr><th scope="row" style="{CELL}">{name}</th>{told}</tr>'
         caption = (
@@ -71,10 +74,10 @@ class VerdictTable:
 
     def _repr_markdown_(self) -> str:
         lines = [f"**{self.system} / {self.claim.id}**: {self.claim.says}", ""]
-        for cells in ("", *COLUMNS), ("---",) * (1 + len(COLUMNS)):
+        for cells in ("", *self.columns), ("---",) * (1 + len(self.columns)):
             lines.append(f"| {' | '.join(cells)} |")
         for name, cells in self.rows():
-            told = cells + ("",) * (len(COLUMNS) - len(cells))
+            told = cells + ("",) * (len(self.columns) - len(cells))
             lines.append(f"| {' | '.join([name, *(cell.replace('|', '∣') for cell in told)])} |")
         return "\n".join(lines)
 
@@ -120,7 +123,6 @@ def _span(value: float | None, low: float | None, high: float | None) -> str:
     return str(Interval(value, value if low is None else low, value if high is None else high))
 
 
-COLUMNS = ("committed record", "measured by you")
 SAYINGS: dict[str, Callable[[Record], str]] = {
     "value": _value,
     "baseline": lambda record: _span(record.baseline, None, None),

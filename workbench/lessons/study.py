@@ -181,7 +181,7 @@ def _bring(shelf: Shelf, lesson: Lesson, keys: set[str]) -> Outcome:
     if files and shelf.settled.get(lesson.key) == version:
         return Outcome(lesson.key, "kept", files[-1], f"{lesson.key} is as before.")
 
-    fresh = blanks.blank(lesson.notebook, lesson.key)
+    fresh = blanks.blank(_whole(lesson.notebook), lesson.key)
     donors = files or [
         path for key in _former_names(shelf, lesson, keys) for path in chain(shelf.target, key)
     ]
@@ -190,6 +190,11 @@ def _bring(shelf: Shelf, lesson: Lesson, keys: set[str]) -> Outcome:
     outcome = _place(shelf, lesson, head, fresh, update)
     shelf.settled[lesson.key] = version
     return outcome
+
+
+def _whole(notebook: Notebook) -> Notebook:
+    """The same notebook with every text in one piece: files may hold lists of lines, nbgrader may not."""
+    return {**notebook, "cells": [{**cell, "source": source(cell)} for cell in notebook["cells"]]}
 
 
 def _place(shelf: Shelf, lesson: Lesson, head: Path | None, fresh: Any, update: Any) -> Outcome:

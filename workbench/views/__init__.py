@@ -1,27 +1,14 @@
-"""Data in, plotly figure out. Importing this makes the house's template plotly's default."""
+"""Data in, plotly figure out, all in the house's template.
 
-from workbench.views.charts import Series, Table, cost_bars, growth, table
-from workbench.views.fields import effective_map, receptive_field
-from workbench.views.pictures import picture, pixel_axes
-from workbench.views.theme import DIVERGING, OKABE_ITO, describe, ideal, line, mark
-from workbench.views.words import short, spoken
+The template becomes plotly's default with the first use of any name of this room, or on import where
+plotly is loaded already; importing the room alone loads nothing heavy.
+"""
 
-__all__ = [
-    "DIVERGING",
-    "OKABE_ITO",
-    "Series",
-    "Table",
-    "cost_bars",
-    "describe",
-    "effective_map",
-    "growth",
-    "ideal",
-    "line",
-    "mark",
-    "picture",
-    "pixel_axes",
-    "receptive_field",
-    "short",
-    "spoken",
-    "table",
-]
+import sys
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+if "plotly" in sys.modules:
+    from workbench.views import theme as theme

@@ -89,7 +89,7 @@ register()
 
 
 def describe(fig: F, *, alt: str, caption: str) -> F:
-    """Gives the figure its text alternative and its one-line caption, and returns it.
+    """Gives the figure its text alternative, its one-line caption and the house's look, and returns it.
 
     alt: what the figure shows, with its numbers, for somebody who cannot see it. caption: what to notice.
     """
@@ -99,6 +99,8 @@ def describe(fig: F, *, alt: str, caption: str) -> F:
     if "\n" in caption:
         raise WorkbenchError("a caption is one line, but several came")
     fig.update_layout(meta={"alt": " ".join(alt.split()), "caption": caption.strip()})
+    if fig.layout.template not in (pio.templates["workbench"], pio.templates["workbench_dark"]):
+        fig.update_layout(template="workbench")
     return fig
 
 
