@@ -17,7 +17,7 @@ STEPS: list[tuple[str, list[str]]] = [
     ("lessons", ["workbench", "run", "--budget", "smoke", "-j", "2"]),
     ("contract", ["workbench", "check", "--budget", "smoke"]),
     ("book", ["workbench", "book", "--budget", "smoke", "--target", "_build/smoke-html"]),
-    ("tests", ["pytest", "-q", "-n", WORKERS, "--dist", "loadgroup", *sys.argv[1:]]),
+    ("tests", ["pytest", "-q", "-n", WORKERS, "--dist", "loadfile", *sys.argv[1:]]),
 ]
 
 

@@ -107,7 +107,7 @@ def raises(x):
         (mean, None),
         (float, "The function failed with TypeError"),
     ],
-    ids=repr,
+    ids=["none", "number", "no-argument", "ellipsis", "blank", "raises", "right", "type"],
 )
 def test_check_says_one_sentence_and_never_raises(average, answer, says, capsys):
     average.check(answer)

@@ -80,7 +80,7 @@ GOOD = {
     "draws-again": (DRAWS,),
 }
 BAD = {
-    "deadline": ("import time",) + ("time.sleep(1.5)",) * 8,
+    "deadline": ("import time",) + ("time.sleep(4)",) * 6,
     "error": ("x = 1", "\n# divides\nboom = 1 / 0", "print('never')"),
     "hang": ("while True: pass",),
     "compiled": (COMPILED_HANG,),
@@ -120,8 +120,8 @@ def batch(tmp_path_factory, launcher):
             jobs=4,
             executor=launcher,
             progress=events.append,
-            cell_seconds=3,
-            seconds=8,
+            cell_seconds=6,
+            seconds=15,
             mib=700,
         )
         yield Batch(lessons, dict(zip(lessons, results, strict=True)), events, root / "build")
@@ -143,8 +143,8 @@ def test_good_lessons_end_well_beside_bad_ones(batch, name):
     ("name", "status", "error"),
     [
         ("error", "failed", r"Cell 4 \(`# divides`\) raised ZeroDivisionError: division by zero\."),
-        ("hang", "timeout", r"Cell 3 \(`while True: pass`\) ran longer than the 3 s a cell may take\."),
-        ("compiled", "timeout", r"Cell 3 \(`import numba`\) ran longer than the 3 s a cell may take\."),
+        ("hang", "timeout", r"Cell 3 \(`while True: pass`\) ran longer than the 6 s a cell may take\."),
+        ("compiled", "timeout", r"Cell 3 \(`import numba`\) ran longer than the 6 s a cell may take\."),
         ("exits", "crashed", r"Cell 4 \(`os\._exit\(3\)`\) ended the kernel with exit status 3\."),
         ("killed", "crashed", r"Cell 3 \(`import os, signal`\) ended the kernel with SIGKILL, as .*\."),
         ("segfault", "crashed", r"Cell 3 \(`import ctypes`\) ended the kernel with SIGSEGV\."),
@@ -154,7 +154,7 @@ def test_good_lessons_end_well_beside_bad_ones(batch, name):
         (
             "deadline",
             "timeout",
-            r"Cell \d+ \(`time\.sleep\(1\.5\)`\) was running at the deadline of 8 s .*\.",
+            r"Cell \d+ \(`time\.sleep\(4\)`\) was running at the deadline of 15 s .*\.",
         ),
     ],
 )
