@@ -53,12 +53,12 @@ def test_a_guess_is_shown_again_beside_the_answer(ledger: Ledger) -> None:
     ledger.add("prediction", prediction="reach", guess=9.5, unit="px", when="2026-05-04T10:00:00+00:00")
     told = str(recall("reach", 12, unit="px"))
     assert (
-        told == "You predicted 7 px on 3 May 2026, then 9.5 px on 4 May 2026. The measured answer is 12 px."
+        told == "You predicted 7 px on 3 May 2026, then 9.5 px on 4 May 2026. The answer is 12 px."
     )
     assert str(recall("reach")).endswith("2026.")
     assert (
         str(recall("other", "slowly"))
-        == "You have not committed to a guess. The measured answer is “slowly”."
+        == "You have not committed to a guess. The answer is “slowly”."
     )
 
 
@@ -179,5 +179,5 @@ def test_an_executed_notebook_holds_the_still_question(ledger: Ledger) -> None:
     NotebookClient(ran, timeout=60).execute()
     assert "<fieldset" in ran.cells[0].outputs[0]["data"]["text/html"]
     assert "widget-view" not in str(ran.cells[0].outputs)
-    assert "The measured answer is “a”." in ran.cells[1].outputs[0]["data"]["text/plain"]
+    assert "The answer is “a”." in ran.cells[1].outputs[0]["data"]["text/plain"]
     assert not ledger.path.exists()

@@ -151,7 +151,7 @@ def test_frames_are_computed_beside_the_kernel_not_in_it():
 
 def test_plotly_comes_as_a_message_and_is_no_state():
     widget, ask = live(line, n=[1, 2])
-    _, (script,) = ask({"kind": "plotly"})
+    _, (script,) = ask({"kind": "plotly", "page": "a"})
     assert b"plotly.js v" in zlib.decompress(script)[:200]
     assert len(script) < 3_000_000, "Jupyter's server drops more than this within its window of three seconds"
     state = widget.get_state()

@@ -8,6 +8,7 @@ from typing import Any
 
 from workbench.errors import WorkbenchError
 
+from .asleep import put_note
 from .frames import Frame, frame_of
 from .knobs import Indexes, Knobs, Value
 
@@ -93,6 +94,7 @@ class Explorer:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         if front_end_listens():
+            put_note()
             return {**self.live()._repr_mimebundle_()[0], "text/plain": repr(self)}
         if os.environ.get(BAKE):
             from .baking import bake

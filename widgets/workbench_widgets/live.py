@@ -63,8 +63,8 @@ class LiveExplorer(anywidget.AnyWidget):
 
     `{"kind": "turn", "ticket": n, "state": indexes}` is answered, perhaps never if overtaken, by
     `{"kind": "frame", "ticket": n, "frame": …}` or `{"kind": "error", "ticket": n, "message": …}`;
-    `{"kind": "plotly"}` by plotly's script, compressed, in a buffer. Frames and script are messages and no
-    state, so that nothing of them is ever stored in a notebook.
+    `{"kind": "plotly", "page": name}` by plotly's script, compressed, in a buffer, once a page. Frames and
+    script are messages and no state, so that nothing of them is ever stored in a notebook.
     """
 
     _esm = (STATIC / "explorer.js").read_text("utf-8") + (STATIC / "live.js").read_text("utf-8")
@@ -75,12 +75,15 @@ class LiveExplorer(anywidget.AnyWidget):
         super().__init__(descriptor={**explorer.descriptor(), "templates": templates()})
         self._explorer = explorer
         self._latest = Latest(self._turn)
+        self._served: str | None = None
+        _hear_while_busy(self.comm)
         self.on_msg(self._heard)
 
     def _heard(self, _widget: Any, message: dict[str, Any], _buffers: Any) -> None:
         if message.get("kind") == "turn":
             self._latest.ask(message)
-        elif message.get("kind") == "plotly":
+        elif message.get("kind") == "plotly" and message["page"] != self._served:
+            self._served = message["page"]
             self.send({"kind": "plotly"}, buffers=[plotly_script()])
 
     def _turn(self, message: dict[str, Any]) -> None:
@@ -99,6 +102,16 @@ class LiveExplorer(anywidget.AnyWidget):
         if hasattr(self, "_latest"):
             self._latest.close()
         super().close()
+
+
+def _hear_while_busy(comm: Any) -> None:
+    """Lets knobs turn while a cell runs.
+
+    Front ends send a widget's messages to a subshell of the kernel, beside the cells. From ipykernel 7.4 on a
+    comm brings them back to the shell that has opened it, where they would wait until the last cell is done.
+    """
+    if hasattr(comm, "_reply_subshell_for"):
+        comm._reply_subshell_for = lambda _data, asked: asked
 
 
 @cache

@@ -102,9 +102,11 @@ class Prediction:
     __repr__ = __str__
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        from workbench_widgets.asleep import put_note
         from workbench_widgets.explorer import front_end_listens
 
         if front_end_listens():
+            put_note()
             return {**self.panel()._repr_mimebundle_(), "text/plain": str(self)}
         return {"text/html": self.still(), "text/plain": str(self)}
 
@@ -131,6 +133,7 @@ class Prediction:
     def panel(self) -> Any:
         """The question as widgets, reached and worked by keyboard like any form."""
         import ipywidgets as widgets
+        from workbench_widgets.keys import KeepKeys
 
         wide = widgets.Layout(width="auto", max_width="40em")
         if self.numeric:
@@ -160,7 +163,7 @@ class Prediction:
         field.observe(enable, names="value")
         button.on_click(keep)
         legend = widgets.HTML(f"<b>{html.escape(self.question)}</b>")
-        return widgets.VBox([legend, *asked, *[reason] * self.why, button, said])
+        return widgets.VBox([legend, *asked, *[reason] * self.why, button, KeepKeys(), said])
 
     def _read(self, typed: str) -> Answer:
         """What was typed or chosen, as an answer; a decimal comma is as good as a point."""
@@ -195,15 +198,20 @@ class Recall:
 
     def measured(self) -> str:
         """The second half of the sentence; empty while there is no answer."""
-        return "" if self.answer is None else f"The measured answer is {_said(self.answer, self.unit)}."
+        return "" if self.answer is None else f"The answer is {_said(self.answer, self.unit)}."
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         from workbench_widgets.explorer import front_end_listens
 
-        text = (
-            str(self) if front_end_listens() else f"Compare it with your own guess. {self.measured()}".strip()
+        if front_end_listens():
+            shown = f'<p class="workbench-recall">{html.escape(str(self))}</p>'
+            return {"text/html": shown, "text/plain": str(self)}
+        text = f"Compare it with your own guess. {self.measured()}".strip()
+        folded = (  # a page must not tell before its reader asks
+            '<details class="workbench-recall"><summary>You have a guess? Show the answer</summary>'
+            f"<p>{html.escape(self.measured())}</p></details>"
         )
-        return {"text/html": f'<p class="workbench-recall">{html.escape(text)}</p>', "text/plain": text}
+        return {"text/html": folded, "text/plain": text}
 
 
 def history(id: str, lesson: str | None = None, ledger: "Ledger | None" = None) -> list[dict[str, Any]]:

@@ -127,11 +127,11 @@ def cost_bars(
         panels[title] = {name: quantities[name] for name in costs}
     names = list(costs)
     colours = [line(roles[name])["color"] if roles and name in roles else BLUE for name in names]
-    fig = make_subplots(1, len(panels), shared_yaxes=True, horizontal_spacing=0.04)
-    for column, (title, quantities) in enumerate(panels.items(), start=1):
+    fig = make_subplots(len(panels), 1, vertical_spacing=0.6 / len(panels))
+    for row, (title, quantities) in enumerate(panels.items(), start=1):  # one below the other, for phones
         values = [q.value for q in quantities.values()]
         fig.add_bar(
-            x=values, y=names, orientation="h", marker={"color": colours, "opacity": 0.55}, row=1, col=column
+            x=values, y=names, orientation="h", marker={"color": colours, "opacity": 0.55}, row=row, col=1
         )
         fig.add_scatter(
             x=values,
@@ -150,18 +150,16 @@ def cost_bars(
             hovertext=[str(q) for q in quantities.values()],
             hoverinfo="text",
             cliponaxis=False,
-            row=1,
-            col=column,
+            row=row,
+            col=1,
         )
         top = max([*values, *(q.high or 0 for q in quantities.values())], default=1) or 1
-        fig.update_xaxes(
-            title={"text": title}, range=[0, 1.45 * top], nticks=4, exponentformat="SI", row=1, col=column
-        )
-    fig.update_yaxes(autorange="reversed")
-    fig.update_yaxes(title={"text": "module"}, row=1, col=1)
-    for column in range(2, len(panels) + 1):
-        fig.update_yaxes(showticklabels=False, row=1, col=column)
-    fig.update_layout(height=140 + 60 * len(names), showlegend=False, bargap=0.35)
+        scale = {"range": [0, 1.45 * top], "nticks": 4, "exponentformat": "SI"}
+        fig.update_xaxes(title={"text": title, "standoff": 2}, **scale, row=row, col=1)
+    fig.update_yaxes(autorange="reversed", title={"text": "module"})
+    fig.update_layout(
+        height=40 + len(panels) * (80 + 30 * len(names)), margin_t=20, showlegend=False, bargap=0.35
+    )
     said = [
         f"{title}: "
         + listed([f"{name} {spoken(q.value, UNITS.get(q.unit, q.unit))}" for name, q in row.items()])

@@ -85,7 +85,7 @@ def receptive_field(
     *,
     effective: "EffectiveField | ArrayLike | None" = None,
     position: Sequence[int] | None = None,
-    share: float = 0.5,
+    share: float | None = 0.5,
 ) -> go.Figure:
     """What one output sees, on the photograph that it looks at.
 
@@ -93,12 +93,13 @@ def receptive_field(
     field: a `ReceptiveField` (with `position`, row and column of the output; default the middle one), or
         the box itself as ((first row, last row), (first column, last column)).
     effective: an `EffectiveField` or its map [height, width], laid over the image (its root, so that faint
-        parts are seen), with the smallest square that holds `share` of it.
+        parts are seen), which is then dim and grey so that the glow stands out.
+    share: also draws the smallest square that holds this share of the effective map; None leaves it out.
     """
     pixels = checked_image(image)
     height, width = pixels.shape[:2]
     box = _box(field, position)
-    fig = go.Figure(picture(pixels))
+    fig = go.Figure(picture(pixels if effective is None else _dim(pixels)))
     fig.update_layout(height=460, **pixel_axes(height, width))
     part = box.height * box.width / (height * width)
     alt = (
@@ -115,9 +116,11 @@ def receptive_field(
             raise WorkbenchError(
                 f"the effective map must have the image's shape {(height, width)}, but {map.shape} came"
             )
+        fig.add_trace(glow(map))
+        caption = f"{caption[:-1]}; the brighter a pixel glows, the more it moves the output."
+    if effective is not None and share is not None:
         radius = mass_radius(map, share, centre)
         side = 2 * int(radius) + 1
-        fig.add_trace(glow(map))
         square = _square(centre, radius)
         fig.add_shape(
             **square.shape(f"{100 * share:g} % of the gradient", showlegend=True),
@@ -130,6 +133,12 @@ def receptive_field(
         )
     fig.add_shape(**box.shape("exact field", showlegend=True), line={"color": SKY, "width": 3})
     return describe(fig, alt=alt, caption=caption)
+
+
+def _dim(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Grey at half the brightness: still the photograph, but no rival to what is laid over it."""
+    grey = pixels.mean(axis=2, keepdims=True) if pixels.ndim == 3 else pixels
+    return np.broadcast_to(0.5 * grey, pixels.shape)
 
 
 def _square(centre: tuple[float, float], radius: float) -> _Rows:

@@ -43,10 +43,8 @@ function fitted(layout, width, templates) {
   own.plot_bgcolor ??= "rgba(0,0,0,0)";
   own.modebar = { bgcolor: "rgba(0,0,0,0)", ...own.modebar };
   own.uirevision ??= "kept"; // a zoom outlives a turn
-  if (own.width > width) {
-    own.height = Math.max(240, ((own.height ?? 420) * width) / own.width);
-    own.width = width;
-  }
+  if (own.width > width) own.height = Math.max(240, ((own.height ?? 420) * width) / own.width);
+  own.width = Math.min(own.width ?? width, width); // plotly's own fitting keeps the width of the first drawing
   own.margin = { l: 56, r: 16, t: own.title?.text ? 56 : 32, b: 48, ...own.margin };
   if (width < 520) {
     // margins are for wide pages; axes make their own room
@@ -98,6 +96,10 @@ async function drawPart(box, part, { plotly, templates }) {
   plot.setAttribute("aria-label", part.alt || "figure");
   await Plotly.react(plot, fresh(part.data), fitted(part.layout, box.clientWidth || 640, templates), PLOTLY_OPTIONS);
   plot.querySelectorAll(".main-svg").forEach((svg) => svg.setAttribute("aria-hidden", "true")); // the label says it
+}
+
+function captionOf(box) {
+  return box.querySelector(".wbx-caption") ?? box.appendChild(element("p", { class: "wbx-caption" }));
 }
 
 // Calls `redraw` when the width of `box` has changed and come to rest.
@@ -277,10 +279,11 @@ class Knobs {
 /* ---- an Explorer ------------------------------------------------------------------------------------------------ */
 
 // `ask(state, show, fail)` calls back with a frame or a sentence, now or later; `tools.plotly` promises plotly.
-// Returns { knobs, show, ready, close }. Whoever calls must see to it that stale answers stay away.
+// Returns { knobs, show, fail, wait, redraw, close }; `wait` says beside the old frame why the new one is not there yet. Whoever calls must see to it that stale answers stay away.
 function mountExplorer(root, descriptor, ask, tools) {
   const stage = element("div", { class: "wbx-stage" });
   const wrong = element("p", { class: "wbx-wrong", role: "alert", hidden: true });
+  const patience = element("p", { class: "wbx-wait", role: "status", hidden: true });
   const caption = element("figcaption", { class: "wbx-caption" });
   const says = element("p", { class: "wbx-says", "aria-live": "polite" });
   let frame = null;
@@ -295,7 +298,9 @@ function mountExplorer(root, descriptor, ask, tools) {
       while (stage.children.length > now.length) stage.lastChild.remove();
       while (stage.children.length < now.length) stage.append(element("div", { class: "wbx-part" }));
       for (const [i, part] of now.entries()) await drawPart(stage.children[i], part, tools);
-      caption.textContent = now.map((part) => part.caption).filter(Boolean).join(" ");
+      const several = now.filter((part) => part.caption).length > 1; // then each stands below its own part
+      caption.textContent = several ? "" : now.map((part) => part.caption).join("");
+      for (const [i, part] of now.entries()) captionOf(stage.children[i]).textContent = several ? part.caption : "";
       clearTimeout(speak); // one announcement when the knob rests, not one a step
       speak = setTimeout(() => { says.textContent = [knobs.says(), ...now.map((part) => part.alt)].filter(Boolean).join(". "); }, 350);
     }
@@ -308,7 +313,7 @@ function mountExplorer(root, descriptor, ask, tools) {
   };
   const show = async (next) => {
     frame = next;
-    wrong.hidden = true;
+    wrong.hidden = patience.hidden = true;
     stage.classList.remove("wbx-stale");
     await redraw();
     if (frame === next) root.removeAttribute("aria-busy");
@@ -317,8 +322,13 @@ function mountExplorer(root, descriptor, ask, tools) {
     clearTimeout(speak);
     wrong.textContent = message;
     wrong.hidden = false;
+    patience.hidden = true;
     stage.classList.add("wbx-stale"); // what is still to be seen belongs to another state
     root.removeAttribute("aria-busy");
+  };
+  const wait = (message) => {
+    patience.textContent = message;
+    patience.hidden = false;
   };
   const turned = () => {
     root.setAttribute("aria-busy", "true");
@@ -332,7 +342,7 @@ function mountExplorer(root, descriptor, ask, tools) {
   knobs.root.append(element("div", { class: "wbx-tools" }, reset, ...(tools.buttons?.(knobs) ?? [])));
   root.setAttribute("role", "group");
   root.setAttribute("aria-label", descriptor.title);
-  root.replaceChildren(knobs.root, stage, wrong, caption, says);
+  root.replaceChildren(knobs.root, patience, stage, wrong, caption, says);
   const stops = [onTheme(redraw), onWidth(stage, redraw)];
-  return { knobs, show, redraw, close: () => stops.forEach((stop) => stop()) };
+  return { knobs, show, fail, wait, redraw, close: () => stops.forEach((stop) => stop()) };
 }

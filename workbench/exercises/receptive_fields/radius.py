@@ -58,6 +58,16 @@ def corner_of_the_middle(field, share):
     return _within(np.abs(field), np.maximum(np.abs(y - height // 2), np.abs(x - width // 2)), share)
 
 
+def whole_radii(field, share):
+    """Grows r by one from zero, also where the middle lies between two pixels."""
+    mass = np.abs(field)
+    y, x = np.abs(np.indices(field.shape) - np.reshape([(n - 1) / 2 for n in field.shape], (2, 1, 1)))
+    r = 0
+    while mass[np.maximum(y, x) <= r].sum() < share * mass.sum() * (1 - 1e-9):
+        r += 1
+    return float(r)
+
+
 def half_a_pixel_off(field, share):
     height, width = field.shape
     y, x = np.indices(field.shape)
@@ -133,6 +143,8 @@ EXERCISE = Exercise(
     the distances of the pixels' centres: 0, 1, 2, … or 0.5, 1.5, …
     """,
     examples=[
+        (np.ones((3, 3)), 0.5),
+        (np.ones((4, 4)), 0.5),
         (TIE, 0.5),
         (GAUSS, 0.5),
         (1e4 * GAUSS, 0.5),
@@ -148,6 +160,10 @@ EXERCISE = Exercise(
         "the middle is a pixel also where the size is even": (
             corner_of_the_middle,
             "Four pixels have indices 0 to 3. Where is their middle, and is it a pixel?",
+        ),
+        "only whole radii are tried": (
+            whole_radii,
+            "Four pixels have their middle between the second and the third. How far from it are these two?",
         ),
         "the middle is off by half a pixel": (
             half_a_pixel_off,

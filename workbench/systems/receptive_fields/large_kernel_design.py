@@ -173,11 +173,11 @@ SYSTEM = System(
             says="Few wide kernels see effectively further than many small ones that can see just as far: "
             "three 13 x 13 layers beside eighteen 3 x 3 layers, 37 pixels each, by the standard deviation "
             "of where the gradient falls.",
-            paper="growth as kernel * sqrt(depth), after Luo et al. 2016, so 1.87 times here; its own figure "
-            "compares trained networks of different reach (RepLKNet, arXiv version 1, table 10: half "
-            "of the score in 41.4 % of the image for RepLKNet-31, in 3.5 % for ResNet-101)",
-            # sqrt((13**2 - 1) * 3 / ((3**2 - 1) * 18)) = 1.87 for averaging layers. For random weights the
-            # magnitude of a gradient follows the root of that profile, which the edge of the exact field
+            paper="an effective field that grows as kernel * sqrt(depth), after Luo et al. 2016: 1.77 times "
+            "here. Its own figure compares trained networks of different reach (RepLKNet, arXiv version 1, "
+            "table 10: half of the score in 41.4 % of the image for RepLKNet-31, in 3.5 % for ResNet-101)",
+            # The exact variance gives sqrt((13**2 - 1) * 3 / ((3**2 - 1) * 18)) = 1.87. With random weights
+            # the size of a gradient follows the root of that profile, which the edge of the exact field
             # cuts off sooner for the wide stack: 8.06 / 4.79 = 1.68. The bar leaves room for networks of
             # finite width and stays far from 1, which "the same reach sees the same" would give.
             bar=AtLeast(1.3, null=1),
