@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import nbformat
 import pytest
 from click.testing import CliRunner
 
@@ -81,3 +82,20 @@ def test_check_tells_problems_by_its_exit_status(tmp_path, monkeypatch):
     assert result.exit_code == 1
     assert {row["lesson"] for row in json.loads(result.stdout)} == {"01-receptive-fields/01-broken"}
     assert {"lesson", "rule", "sentence"} == set(json.loads(result.stdout)[0])
+
+
+@pytest.mark.slow
+def test_run_rows_and_exit_status(tmp_path, monkeypatch):
+    folder = tmp_path / "notebooks" / "01-small"
+    folder.mkdir(parents=True)
+    for name, source in {"01-good": "print(1)", "02-bad": "1 / 0"}.items():
+        cells = [nbformat.v4.new_code_cell(source)]
+        notebook = nbformat.v4.new_notebook(cells=cells, metadata={"language_info": {"name": "python"}})
+        nbformat.write(notebook, folder / f"{name}.ipynb")
+    monkeypatch.setattr("workbench.lessons.model.lessons_root", lambda: folder.parent)
+    result = CliRunner().invoke(main, ["run", "--budget", "smoke", "--json"])
+    assert result.exit_code == 1
+    good, bad = json.loads(result.stdout)
+    assert set(good) == {"lesson", "budget", "status", "seconds", "peak_mib", "reused", "error"}
+    assert (good["status"], bad["status"]) == ("ok", "failed")
+    assert "ZeroDivisionError" in bad["error"]
