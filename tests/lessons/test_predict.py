@@ -52,14 +52,9 @@ def test_a_guess_is_shown_again_beside_the_answer(ledger: Ledger) -> None:
     ledger.add("prediction", prediction="reach", guess=7, unit="px", when="2026-05-03T10:00:00+00:00")
     ledger.add("prediction", prediction="reach", guess=9.5, unit="px", when="2026-05-04T10:00:00+00:00")
     told = str(recall("reach", 12, unit="px"))
-    assert (
-        told == "You predicted 7 px on 3 May 2026, then 9.5 px on 4 May 2026. The answer is 12 px."
-    )
+    assert told == "You predicted 7 px on 3 May 2026, then 9.5 px on 4 May 2026. The answer is 12 px."
     assert str(recall("reach")).endswith("2026.")
-    assert (
-        str(recall("other", "slowly"))
-        == "You have not committed to a guess. The answer is “slowly”."
-    )
+    assert str(recall("other", "slowly")) == "You have not committed to a guess. The answer is “slowly”."
 
 
 def test_guesses_of_another_lesson_and_of_a_run_are_not_the_reader_s(ledger: Ledger) -> None:
