@@ -7,7 +7,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from tests.book.browser import chromium, complaints, resize, until
+from tests.browser_support import chromium, complaints, resize, until
 
 pytestmark = pytest.mark.browser
 SHOWN = "const p = document.querySelector('.wb-explorer .wbx-plot'); return p && p.data && p.data[0].y[2]"

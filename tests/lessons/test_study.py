@@ -68,6 +68,17 @@ def test_a_new_copy_is_blank_and_valid(root: Path, desk: Path) -> None:
     assert report.sentences == [f"1 lesson written to {desk}."]
 
 
+def test_a_file_may_hold_its_texts_as_lines(root: Path, desk: Path) -> None:
+    """As JupyterLab and nbformat write them, and as the lessons are committed."""
+    lesson = notebook(STORY)
+    for cell in lesson["cells"]:
+        cell["source"] = cell["source"].splitlines(keepends=True)
+    write(root, KEY, lesson)
+    [outcome] = study(desk, root=root).written
+    assert "raise NotImplementedError" in text(outcome.path)
+    assert study(desk, root=root).kept
+
+
 def test_test_only_cells_are_left_out_and_plumbing_is_folded(root: Path, desk: Path) -> None:
     write(
         root,

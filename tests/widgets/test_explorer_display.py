@@ -149,6 +149,47 @@ def test_frames_are_computed_beside_the_kernel_not_in_it():
     widget.close()
 
 
+def test_what_needs_no_computing_is_heard_while_cells_run_and_turns_wait():
+    """ipykernel asks a comm which of its shells hears a message: `None` is the one that runs the cells."""
+    widget, _ = live(line, n=[1, 2])
+    ways = {kind: widget._shell_for({"content": message}, "beside") for kind, message in MESSAGES.items()}
+    assert ways == {"plotly": "beside", "start": "beside", "turn": None}
+    assert widget._shell_for({"method": "request_state"}, "beside") is None
+    widget.close()
+
+
+MESSAGES = {
+    "plotly": {"kind": "plotly", "page": "a"},
+    "start": {"kind": "turn", "ticket": 1, "state": [0]},
+    "turn": {"kind": "turn", "ticket": 2, "state": [1]},
+}
+
+
+def test_the_cell_that_shows_an_explorer_computes_its_first_frame(monkeypatch):
+    monkeypatch.setattr(explorer_module, "front_end_listens", lambda: True)
+    threads = []
+    explorer = explore(n=[1, 2])(lambda n=1: threads.append(threading.current_thread()) or line(n))
+    explorer._repr_mimebundle_()
+    explorer.frame()
+    assert threads == [threading.current_thread()]
+
+
+def test_a_first_frame_that_fails_is_told_in_its_place_and_not_in_the_cell(monkeypatch):
+    monkeypatch.setattr(explorer_module, "front_end_listens", lambda: True)
+    bundle = explore(n=[1, 2])(lambda n=1: 1 / 0)._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in bundle
+
+
+def test_plotly_is_sent_once_to_a_page_however_often_it_asks():
+    widget, _ = live(line, n=[1, 2])
+    sent = []
+    widget.send = lambda message, buffers=None: sent.append(message)
+    for page in ("a", "a", "b"):
+        widget._heard(widget, {"kind": "plotly", "page": page}, [])
+    assert sent == [{"kind": "plotly"}] * 2
+    widget.close()
+
+
 def test_plotly_comes_as_a_message_and_is_no_state():
     widget, ask = live(line, n=[1, 2])
     _, (script,) = ask({"kind": "plotly", "page": "a"})

@@ -7,7 +7,7 @@ import pytest
 from workbench_widgets import explore
 from workbench_widgets.live import LiveExplorer, plotly_script
 
-from tests.book.browser import chromium, complaints, until
+from tests.browser_support import chromium, complaints, until
 
 pytestmark = pytest.mark.browser
 
@@ -15,14 +15,16 @@ PAGE = """<!doctype html><meta charset="utf-8"><title>live</title>
 <body data-jp-theme-light="true"><div id="here"></div>
 <script>
 const descriptor = {descriptor}, esm = {esm}, packed = "{plotly}";
-const listeners = new Set();
+const listeners = new Set(), wires = new Set();
 window.sent = [];
 window.answer = (message, buffers = []) => listeners.forEach((listener) => listener(message, buffers));
+window.newest = () => Math.max(...turns().map((turn) => turn.ticket)); // of both views
+window.cut = () => wires.forEach((wire) => wire());
 window.turns = () => sent.filter((message) => message.kind === "turn");
 window.model = {{
   get: () => descriptor,
-  on: (_, listener) => listeners.add(listener),
-  off: (_, listener) => listeners.delete(listener),
+  on: (event, listener) => (event === "msg:custom" ? listeners : wires).add(listener),
+  off: (event, listener) => (event === "msg:custom" ? listeners : wires).delete(listener),
   send: (message) => {{
     sent.push(message);
     if (message.kind === "plotly") {{
@@ -39,6 +41,10 @@ import(URL.createObjectURL(new Blob([esm], {{ type: "text/javascript" }}))).then
   window.ready = true;
 }});
 </script>"""
+
+
+TURN = """const knob = document.querySelector('input[type=range]');
+    knob.value = arguments[0]; knob.dispatchEvent(new Event('input'))"""
 
 
 @pytest.fixture(scope="module")
@@ -92,13 +98,11 @@ def test_a_live_explorer_from_first_frame_to_recovery(page):
     until(lambda: not run("return document.querySelector('.wbx').hasAttribute('aria-busy')"), "it rests")
 
     # an exception is told in place, and the next turn recovers
-    turn = """const knob = document.querySelector('input[type=range]');
-        knob.value = arguments[0]; knob.dispatchEvent(new Event('input'))"""
-    run(turn, 3)
+    run(TURN, 3)
     until(lambda: run("return turns().at(-1).state[0]") == 3, "the turn is asked for")
     run("answer({kind: 'error', ticket: turns().at(-1).ticket, message: 'ValueError: four is too many'})")
     until(lambda: wrong(page) == "ValueError: four is too many", "the message stands in place")
-    run(turn, 2)
+    run(TURN, 2)
     until(lambda: run("return turns().at(-1).state[0]") == 2, "the next turn is asked for")
     run("answer({kind: 'frame', ticket: turns().at(-1).ticket, frame: figure(3)})")
     until(lambda: shown(page) == 3 and wrong(page) is None, "the next turn recovers")
@@ -114,3 +118,36 @@ def test_arrow_keys_stay_with_the_knob(page):
         knob.dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowRight', bubbles: true }));
         return [heard, knob.closest('[data-lm-suppress-shortcuts]') !== null]"""
     assert page.execute_script(heard) == [0, True]
+
+
+def test_a_question_without_an_answer_is_asked_once_more(page):
+    run = page.execute_script
+    run(TURN, 8)
+    until(lambda: run("return turns().at(-1).state[0]") == 8, "the turn is asked for")
+    first = run("return turns().at(-1).ticket")
+    until(lambda: run("return turns().at(-1).ticket") == first + 1, "and asked for again")
+    assert run("return turns().at(-1).state[0]") == 8
+    run("answer({kind: 'frame', ticket: turns().at(-1).ticket, frame: figure(9)})")
+    until(lambda: shown(page) == 9, "one answer is enough")
+
+
+def test_an_explorer_without_its_kernel_says_so_until_an_answer_comes(page):
+    run = page.execute_script
+    run("cut()")
+    until(lambda: "Run All Cells" in (wrong(page) or ""), "the reader learns how to go on")
+    run("answer({kind: 'frame', ticket: newest(), frame: figure(5)})")
+    until(lambda: shown(page) == 5 and wrong(page) is None, "the wire was mended after all")
+
+
+def test_each_of_several_parts_has_its_own_caption(page):
+    run = page.execute_script
+    captions = """const [figure] = document.getElementsByClassName('wbx');
+        return [...figure.querySelectorAll('.wbx-part .wbx-caption, figcaption')]
+        .map((caption) => caption.textContent).filter(Boolean)"""
+    for state, names in enumerate((["left", "right"], ["alone"]), start=1):
+        run(TURN, state)
+        until(lambda n=state: run("return turns().at(-1).state[0]") == n, "the turn is asked for")
+        frame = f"{names!r}.map((caption) => ({{ ...figure(1)[0], caption }}))"
+        run(f"answer({{kind: 'frame', ticket: turns().at(-1).ticket, frame: {frame}}})")
+        until(lambda names=names: run(captions) == names, f"captions are {names}")
+    assert run("return document.querySelector('figcaption').textContent") == "alone"

@@ -1,3 +1,4 @@
+from . import panels as panels
 from .baking import bake, unbake
 from .explorer import EXPLORER_MIME, Explorer, explore
 from .frames import Picture
@@ -14,6 +15,7 @@ __all__ = [
     "linear",
     "linked",
     "logarithmic",
+    "panels",
     "play",
     "unbake",
 ]

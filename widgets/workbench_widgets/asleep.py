@@ -1,15 +1,15 @@
 """What a reader finds where a widget was, when a notebook is opened again without the kernel behind it."""
 
-SENTENCE = "This part sleeps: the kernel that it was made with has ended. Run its cell again (Shift+Enter)."
+SENTENCE = "This part sleeps: the kernel that drew it has ended. To wake it: menu Run, Run All Cells."
 
-# JupyterLab puts bare words of its own where it finds no widget. Our sentence stands before every widget, hidden; it
-# takes the place of an output that is marked as a widget and yet holds no element. Other front ends keep it hidden.
+# JupyterLab marks an output as a widget's only where it finds no widget for it, and puts bare words of its
+# own there. Our sentence stands hidden before every widget and takes the place of such words. Other front
+# ends keep it hidden.
 NOTE = f"""<style>
 .wbx-asleep, .jp-OutputArea-child:has(> * > .wbx-asleep) {{ display: none; }}
-.jp-OutputArea-child:has(> * > .wbx-asleep):has(+ .jp-OutputArea-child > .jupyter-widgets) {{ display: flex; }}
-.jp-OutputArea-child:has(> * > .wbx-asleep):has(+ .jp-OutputArea-child > .jupyter-widgets > *) {{ display: none; }}
-.jp-OutputArea-child:has(+ .jp-OutputArea-child > .jupyter-widgets) .wbx-asleep {{ display: block; }}
-.jp-OutputArea-child:has(> * > .wbx-asleep) + .jp-OutputArea-child > .jupyter-widgets:not(:has(*)) {{ display: none; }}
+.jp-OutputArea-child:has(> * > .wbx-asleep):has(+ * > .jupyter-widgets) {{ display: flex; }}
+.jp-OutputArea-child:has(+ * > .jupyter-widgets) .wbx-asleep {{ display: block; }}
+.jp-OutputArea-child:has(> * > .wbx-asleep) + .jp-OutputArea-child > .jupyter-widgets {{ display: none; }}
 </style><p class="wbx-asleep">{SENTENCE}</p>"""
 
 

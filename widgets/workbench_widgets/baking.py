@@ -11,7 +11,7 @@ import json
 import os
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
@@ -97,16 +97,24 @@ def _in_processes(explorer: "Explorer", states: list[Indexes], jobs: int) -> dic
     import cloudpickle  # carries functions that were defined in a notebook
 
     function = cloudpickle.dumps(explorer.function)
-    work = [(function, explorer.knobs.values_at(state)) for state in states]
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        return dict(zip(states, pool.map(_frame_elsewhere, work, chunksize=4), strict=True))
+    pool = ProcessPoolExecutor(jobs, get_context("spawn"), initializer=_take, initargs=(function,))
+    with pool:
+        values = map(explorer.knobs.values_at, states)
+        return dict(zip(states, pool.map(_frame_elsewhere, values, chunksize=4), strict=True))
 
 
-def _frame_elsewhere(work: tuple[bytes, dict[str, Any]]) -> Frame:
+_taken: Callable[..., Any]  # by a process that computes frames: the Explorer's function, with all it holds
+
+
+def _take(function: bytes) -> None:
+    global _taken
     import cloudpickle
 
-    function, state = work
-    return frame_of(cloudpickle.loads(function)(**state))
+    _taken = cloudpickle.loads(function)
+
+
+def _frame_elsewhere(state: dict[str, Any]) -> Frame:
+    return frame_of(_taken(**state))
 
 
 def _differences(first: Frame, frames: dict[Indexes, Frame]) -> tuple[dict[str, Json], bytes]:

@@ -1,5 +1,6 @@
 """`@explore`: one declaration, live where a kernel listens and still everywhere else."""
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -90,6 +91,8 @@ class Explorer:
         """The widget, for front ends that are not recognised by themselves."""
         from .live import LiveExplorer
 
+        with contextlib.suppress(Exception):  # told in the widget's place, when the page asks for this frame
+            self.frame()  # what a cell shows is computed by the cell
         return LiveExplorer(self)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:

@@ -22,12 +22,18 @@ class Picture:
 
     `pixels` is float in [0, 1] or uint8, [height, width] or [height, width, 3]. `scale` is the side of one
     pixel on the screen, at most what fits.
+
+    What knobs move on a picture that stays the same is best laid over it: `marks` [height, width] holds for
+    each pixel an index into `colours` [colours, 4], red, green, blue and opacity from 0 to 255. The pixels
+    below are then stored once for all frames, and marks compress far better than mixed colours.
     """
 
     pixels: Any
     alt: str = ""
     caption: str = ""
     scale: int = 3
+    marks: Any = None
+    colours: Any = None
 
     def part(self) -> Part:
         """The picture as plain JSON with base64 pixels."""
@@ -40,6 +46,7 @@ class Picture:
             if not np.isfinite(pixels).all():
                 raise WorkbenchError("a picture's values must be finite, but NaN or infinity came")
             pixels = (np.clip(pixels.astype(np.float64), 0, 1) * 255 + 0.5).astype(np.uint8)
+        over = {} if self.marks is None else {"over": self._over(pixels.shape[:2])}
         return {
             "kind": "picture",
             "height": pixels.shape[0],
@@ -49,11 +56,25 @@ class Picture:
             "alt": self.alt,
             "caption": self.caption,
             "pixels": base64.b64encode(pixels.tobytes()).decode(),
+            **over,
         }
+
+    def _over(self, shape: tuple[int, ...]) -> Part:
+        marks, colours = np.asarray(self.marks), np.asarray(self.colours)
+        if colours.ndim != 2 or colours.shape[1] != 4 or colours.dtype != np.uint8:
+            raise WorkbenchError(
+                f"colours must be uint8 of shape [colours, 4]; {colours.dtype} {list(colours.shape)} came"
+            )
+        if marks.shape != shape or marks.dtype != np.uint8 or marks.max() >= len(colours):
+            raise WorkbenchError(
+                f"marks must be uint8 of shape {list(shape)} and below {len(colours)}, one of the colours; "
+                f"{marks.dtype} {list(marks.shape)} up to {marks.max()} came"
+            )
+        return {"pixels": base64.b64encode(marks.tobytes()).decode(), "colours": colours.tolist()}
 
 
 def frame_of(shown: Any) -> Frame:
-    """One frame: a figure, an image array, a `Picture`, or a sequence of these."""
+    """One frame: a figure, an image array, a `Picture` or `views.Painting`, or a sequence of these."""
     parts = list(shown) if isinstance(shown, list | tuple) else [shown]
     if not parts:
         raise WorkbenchError("an Explorer's function must return a figure or a picture, but nothing came")
@@ -65,6 +86,8 @@ def _part(shown: Any) -> Part:
         return shown.part()
     if isinstance(shown, np.ndarray):
         return Picture(shown).part()
+    if hasattr(shown, "marks"):  # a painting; its room is not loaded for the sake of a type
+        return Picture(**vars(shown)).part()
     if hasattr(shown, "to_plotly_json"):
         return plotly_part(json.loads(shown.to_json(validate=False)))
     raise WorkbenchError(

@@ -76,7 +76,8 @@ class LiveExplorer(anywidget.AnyWidget):
         self._explorer = explorer
         self._latest = Latest(self._turn)
         self._served: str | None = None
-        _hear_while_busy(self.comm)
+        if hasattr(self.comm, "_reply_subshell_for"):
+            self.comm._reply_subshell_for = self._shell_for
         self.on_msg(self._heard)
 
     def _heard(self, _widget: Any, message: dict[str, Any], _buffers: Any) -> None:
@@ -85,6 +86,18 @@ class LiveExplorer(anywidget.AnyWidget):
         elif message.get("kind") == "plotly" and message["page"] != self._served:
             self._served = message["page"]
             self.send({"kind": "plotly"}, buffers=[plotly_script()])
+
+    def _shell_for(self, data: dict[str, Any], subshell: str | None) -> str | None:
+        """Which of the kernel's shells hears a message: `subshell`, or None for the one that runs the cells.
+
+        Front ends address a subshell, from which ipykernel (7.4 and later) brings messages back to the cells'
+        own, where they wait for the last cell. What needs no computing need not wait: plotly's script and the
+        frame that the cell itself has computed. The reader's function is not started beside a running cell,
+        because torch's tracing and its hooks reach across threads.
+        """
+        message = data.get("content") or {}
+        ready = message.get("kind") == "plotly" or message.get("state") == self.descriptor["start"]
+        return subshell if ready else None
 
     def _turn(self, message: dict[str, Any]) -> None:
         ticket = message["ticket"]
@@ -102,16 +115,6 @@ class LiveExplorer(anywidget.AnyWidget):
         if hasattr(self, "_latest"):
             self._latest.close()
         super().close()
-
-
-def _hear_while_busy(comm: Any) -> None:
-    """Lets knobs turn while a cell runs.
-
-    Front ends send a widget's messages to a subshell of the kernel, beside the cells. From ipykernel 7.4 on a
-    comm brings them back to the shell that has opened it, where they would wait until the last cell is done.
-    """
-    if hasattr(comm, "_reply_subshell_for"):
-        comm._reply_subshell_for = lambda _data, asked: asked
 
 
 @cache

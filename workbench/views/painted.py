@@ -24,10 +24,10 @@ if TYPE_CHECKING:  # drawing alone does not load torch
     from workbench.probes import EffectiveField, ReceptiveField
 
 Bytes = NDArray[np.uint8]
-WIDTH = 384  # of the picture on the screen, about
-SHADE = 0.68  # how much of the light outside of the exact field is taken away
+SIDE = 384  # of the painting on the screen, about
 STEPS = 12  # of the glow
-CLEAR, SHADED, EXACT, SQUARE, GLOW = range(5)  # marks; from GLOW on, the glow grows by one step each
+VEIL, SHADE = 0.2, 0.7  # how much of the light is taken away inside and outside of the exact field
+CLEAR, SEEN, SHADED, EXACT, SQUARE, GLOW = range(6)  # marks; after GLOW, the glow grows by one step each
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def painted_field(
 
     The photograph is shaded outside of the exact field. Where the gradient falls it glows in cividis (by the
     root of the magnitude, so that faint parts are seen). Lines one pixel wide run around the exact field
-    (blue) and around the smallest square that holds `share` of the gradient (purple, dashed).
+    (blue) and around the smallest square that holds `share` of the gradient (purple).
 
     image: [height, width] or [height, width, 3] in [0, 1], of the size that the fields were worked out for.
     exact: a `ReceptiveField` (with `position`, row and column of the output; default the middle one), the
@@ -87,7 +87,7 @@ def painted_field(
     if exact is not None:
         box = _inside(_box(exact, position), height, width)
         marks[:] = SHADED
-        marks[_cells(box, block)] = CLEAR
+        marks[_cells(box, block)] = SEEN
     if effective is not None:
         map, centre = _map_and_centre(effective)
         if map.shape != (height, width):
@@ -98,16 +98,12 @@ def painted_field(
         steps = np.rint(STEPS * np.sqrt(light / light.max())).astype(np.uint8)
         marks[steps > 0] = GLOW + steps[steps > 0] - 1
         square = _inside(_square(centre, mass_radius(map, share, centre)), height, width)
-        marks[_around(square, block, marks.shape, dashed=True)] = SQUARE
+        marks[_around(square, block, marks.shape)] = SQUARE
     if box:
         marks[_around(box, block, marks.shape)] = EXACT
-    return Painting(
-        np.rint(255 * pixels).astype(np.uint8),
-        marks,
-        _colours(),
-        *_words((height, width), box, square, share, getattr(exact, "size", None), block),
-        scale=max(1, round(WIDTH / marks.shape[1])),
-    )
+    alt, caption = _words((height, width), box, square, share, getattr(exact, "size", None), block)
+    scale = max(1, round(SIDE / max(marks.shape)))
+    return Painting(np.rint(255 * pixels).astype(np.uint8), marks, _colours(), alt, caption, scale)
 
 
 def _words(
@@ -167,7 +163,7 @@ def _cells(rows: _Rows, block: int) -> tuple[slice, slice]:
     )
 
 
-def _around(rows: _Rows, block: int, shape: tuple[int, ...], dashed: bool = False) -> NDArray[np.bool_]:
+def _around(rows: _Rows, block: int, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """The line of pixels around a box; along the edge of the picture it lies on the last pixels."""
     down, across = (
         slice(max(cells.start - 1, 0), min(cells.stop + 1, side))
@@ -176,8 +172,6 @@ def _around(rows: _Rows, block: int, shape: tuple[int, ...], dashed: bool = Fals
     line = np.zeros(shape, bool)
     line[down, across] = True
     line[down.start + 1 : down.stop - 1, across.start + 1 : across.stop - 1] = False
-    if dashed:
-        line &= np.add.outer(*map(np.arange, shape)) % 4 < 2
     return line
 
 
@@ -186,6 +180,7 @@ def _colours() -> Bytes:
     """One row for each mark."""
     strength = np.arange(1, STEPS + 1) / STEPS
     cividis = np.array(sample_colorscale(get_colorscale("Cividis"), strength, colortype="tuple"))
-    glow = np.column_stack([255 * cividis, 255 * 0.9 * strength])
+    glow = 255 * np.column_stack([cividis, (1 + strength) / 2])
+    dark = [(0, 0, 0, 255 * opacity) for opacity in (0, VEIL, SHADE)]
     lines = [(*hex_to_rgb(colour), 255) for colour in (SKY, PURPLE)]
-    return np.rint([(0, 0, 0, 0), (0, 0, 0, 255 * SHADE), *lines, *glow]).astype(np.uint8)
+    return np.rint([*dark, *lines, *glow]).astype(np.uint8)

@@ -94,7 +94,8 @@ async function drawPart(box, part, { plotly, templates }) {
     box.append(plot);
   }
   plot.setAttribute("aria-label", part.alt || "figure");
-  await Plotly.react(plot, fresh(part.data), fitted(part.layout, box.clientWidth || 640, templates), PLOTLY_OPTIONS);
+  box.seenWidth = box.clientWidth || box.seenWidth || 640; // 0 while scrolled out of sight or in a hidden tab
+  await Plotly.react(plot, fresh(part.data), fitted(part.layout, box.seenWidth, templates), PLOTLY_OPTIONS);
   plot.querySelectorAll(".main-svg").forEach((svg) => svg.setAttribute("aria-hidden", "true")); // the label says it
 }
 
@@ -342,7 +343,7 @@ function mountExplorer(root, descriptor, ask, tools) {
   knobs.root.append(element("div", { class: "wbx-tools" }, reset, ...(tools.buttons?.(knobs) ?? [])));
   root.setAttribute("role", "group");
   root.setAttribute("aria-label", descriptor.title);
-  root.replaceChildren(knobs.root, patience, stage, wrong, caption, says);
+  root.replaceChildren(knobs.root, patience, wrong, stage, caption, says);
   const stops = [onTheme(redraw), onWidth(stage, redraw)];
   return { knobs, show, fail, wait, redraw, close: () => stops.forEach((stop) => stop()) };
 }

@@ -3,8 +3,8 @@
 
 const AGAIN = 1500; // ms until a question is asked once more: the first may wait behind cells that are still to run
 const SLOW = 6000; // ms until the reader is told what there is to wait for
-const BUSY = "Still computing, or waiting for another cell. If the kernel was restarted, run this cell again (Shift+Enter).";
-const GONE = "The kernel behind this Explorer has ended or was restarted. To go on, run this cell again (Shift+Enter).";
+const BUSY = "Still computing, or waiting for another cell. If the kernel was restarted: menu Run, Run All Cells.";
+const GONE = "The kernel behind this Explorer has ended or was restarted. To go on: menu Run, Run All Cells.";
 
 // plotly's script comes once a page: the first Explorer that needs it asks its kernel, the others wait for it.
 // It arrives in a message, not in widget state, so that no notebook ever stores it.
@@ -46,11 +46,11 @@ function render({ model, el }) {
   let last = 0;
   let late = [];
   const answers = {};
-  const disconnected = () => root.closest(".jupyter-widgets-disconnected") !== null; // ipywidgets marks them
 
   const send = (state) => {
     last = performance.now();
-    model.send({ kind: "turn", ticket: ++asked, state });
+    try { model.send({ kind: "turn", ticket: ++asked, state }); }
+    catch { calm(); answers.fail(GONE); } // the wire to the kernel is closed
   };
   const calm = () => { late.forEach(clearTimeout); };
 
@@ -59,11 +59,15 @@ function render({ model, el }) {
     Object.assign(answers, { show, fail });
     clearTimeout(timer);
     calm();
-    if (disconnected()) { fail(GONE); return; }
     timer = setTimeout(send, Math.max(0, 40 - (performance.now() - last)), state);
     late = [setTimeout(send, AGAIN, state), setTimeout(() => explorer.wait(BUSY), SLOW)];
   };
-  const lost = () => setTimeout(() => { if (disconnected()) { calm(); explorer.fail(GONE); } });
+  // The wire was cut or mended, and we are not told which: say the worst and ask, an answer takes it back.
+  const lost = () => {
+    calm();
+    answers.fail(GONE);
+    send([...explorer.knobs.state]);
+  };
   const heard = (message) => {
     if (message.ticket === undefined || message.ticket <= shown) return; // stale
     shown = message.ticket;

@@ -20,9 +20,10 @@ FLAGS = [
     "--disable-sync",
     "--no-first-run",
     "--hide-scrollbars",
-    "--host-resolver-rules=MAP * ~NOTFOUND",  # no name resolves: the network is off
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost",  # no name resolves: the network is off
 ]
 WAIT = 20  # seconds
+OWN = ("file:", "data:", "blob:", "about:")  # addresses that need no network
 
 
 @contextmanager
@@ -46,14 +47,14 @@ def chromium() -> Iterator[Any]:
         driver.quit()
 
 
-def until(condition: Callable[[], Any], what: str) -> Any:
+def until(condition: Callable[[], Any], what: str, within: float = WAIT) -> Any:
     """Waits for `condition` to hold; returns its value."""
-    end = time.monotonic() + WAIT
+    end = time.monotonic() + within
     while time.monotonic() < end:
         if value := condition():
             return value
         time.sleep(0.02)
-    raise AssertionError(f"after {WAIT} s still not: {what}")
+    raise AssertionError(f"after {within} s still not: {what}")
 
 
 def resize(driver: Any, width: int, height: int = 900) -> None:
@@ -64,8 +65,9 @@ def resize(driver: Any, width: int, height: int = 900) -> None:
     )
 
 
-def complaints(driver: Any) -> list[str]:
-    """What the console says of errors and warnings, and what the page asked of a network."""
+def complaints(driver: Any, server: str | None = None) -> list[str]:
+    """Errors and warnings on the console, and what the page asked of a network beside its `server`."""
+    known = (*OWN, server) if server else OWN
     said = [
         entry["message"] for entry in driver.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")
     ]
@@ -73,6 +75,6 @@ def complaints(driver: Any) -> list[str]:
         message = json.loads(entry["message"])["message"]
         if message["method"] == "Network.requestWillBeSent":
             url = message["params"]["request"]["url"]
-            if not url.startswith(("file:", "data:", "blob:", "about:")):
+            if not url.startswith(known):
                 said.append(f"asked for {url}")
     return said
