@@ -120,7 +120,7 @@ def receptive_field(
         caption = f"{caption[:-1]}; the brighter a pixel glows, the more it moves the output."
     if effective is not None and share is not None:
         radius = mass_radius(map, share, centre)
-        side = 2 * int(radius) + 1
+        side = int(2 * radius) + 1
         square = _square(centre, radius)
         fig.add_shape(
             **square.shape(f"{100 * share:g} % of the gradient", showlegend=True),
@@ -176,7 +176,7 @@ def effective_map(
         anchor = "x" if column == 1 else f"x{column}"
         fig.update_yaxes({**axes["yaxis"], "scaleanchor": anchor}, **at)
         radius, shape = mass_radius(map, share, centre), moments(map)
-        sides.append(2 * int(radius) + 1)
+        sides.append(int(2 * radius) + 1)
         first = {"showlegend": column == 1, "legendgroup": "field"}
         purple = {"color": PURPLE, "width": 2.5}
         square = _square(centre, radius).shape(f"{100 * share:g} % of the gradient", **first)

@@ -56,7 +56,11 @@ function fitted(layout, width, templates) {
 }
 
 function bytesOf(pixels) {
-  return typeof pixels === "string" ? Uint8Array.from(atob(pixels), (c) => c.charCodeAt(0)) : pixels;
+  if (typeof pixels !== "string") return pixels;
+  const text = atob(pixels);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < bytes.length; i += 1) bytes[i] = text.charCodeAt(i); // Uint8Array.from is ten times slower
+  return bytes;
 }
 
 function paint(canvas, part) {
@@ -70,10 +74,24 @@ function paint(canvas, part) {
     to[j + 2] = channels === 3 ? from[i + 2] : from[i];
     to[j + 3] = 255;
   }
+  if (part.over) lay(part.over, to);
   if (canvas.width !== width) canvas.width = width;
   if (canvas.height !== height) canvas.height = height;
   canvas.style.width = `${width * part.scale}px`;
   canvas.getContext("2d").putImageData(image, 0, 0);
+}
+
+// One mark a pixel says which of a few colours lies over it, and how densely: the twin of `rgb` in views/painted.py.
+function lay({ pixels, colours }, to) {
+  const marks = bytesOf(pixels);
+  for (let i = 0, j = 0; j < to.length; i += 1, j += 4) {
+    const colour = colours[marks[i]];
+    const share = colour[3] / 255;
+    if (share === 0) continue;
+    to[j] += (colour[0] - to[j]) * share;
+    to[j + 1] += (colour[1] - to[j + 1]) * share;
+    to[j + 2] += (colour[2] - to[j + 2]) * share;
+  }
 }
 
 // Draws `part` into `box`; the same box may be drawn again and again.
