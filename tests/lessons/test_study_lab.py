@@ -40,7 +40,6 @@ def test_the_command_opens_the_next_lesson(desk: Path, monkeypatch: pytest.Monke
     assert command[:3] == [sys.executable, "-m", "jupyterlab"]
     assert f"--ServerApp.root_dir={desk.resolve()}" in command
     assert f"--LabApp.default_url=/lab/tree/{quote(KEY)}.ipynb" in command
-    assert "--LabApp.news_url=None" in command, "no question about news over the first lesson"
     assert command[-1] == "--no-browser"
     assert "--allow-root" not in command
     monkeypatch.setattr(os, "geteuid", lambda: 0, raising=False)

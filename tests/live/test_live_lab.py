@@ -75,6 +75,8 @@ def answer(page: LabPage, line: str) -> str:
 def test_the_first_command_leads_to_the_tour_and_all_its_cells_run(page: LabPage) -> None:
     assert page.run("return location.pathname").endswith(f"{TOUR}.ipynb")
     page.run_all()
+    asked = "return [...document.querySelectorAll('.jp-toast-button')].map((button) => button.innerText)"
+    assert page.run(asked) == [], "nobody is asked about news over a lesson"
     assert errors(page.cells()) == []
     assert explorers(page) >= 4
     until(lambda: all_drawn(page), "every Explorer is drawn")

@@ -36,7 +36,8 @@ def open_lab(
 def lab_command(target: Path, args: Sequence[str] = (), root: Path | None = None) -> list[str]:
     """The command that `open_lab` starts; `--allow-root` only for root, whom Jupyter refuses otherwise."""
     command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={target.resolve()}"]
-    command.append("--LabApp.news_url=None")  # no question about news over the first lesson, no network
+    # page_config.json beside this file: no question about news over the first lesson, no look for updates
+    command.append(f"--LabApp.app_settings_dir={Path(__file__).resolve().parent}")
     if lesson := next_lesson(target, root):
         place = chain(target, lesson)[-1].relative_to(target).as_posix()
         command.append(f"--LabApp.default_url=/lab/tree/{quote(place)}")
