@@ -5,16 +5,15 @@ import json
 import numpy as np
 import pytest
 
-from workbench import bench as module
-from workbench.bench import BENCHMARKS, Benchmark, bench, require_same
+from workbench.bench import Benchmark, bench, depthwise, every_benchmark, require_same
 from workbench.errors import WorkbenchError
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", list(BENCHMARKS))
+@pytest.mark.parametrize("name", list(every_benchmark()))
 def test_each_benchmark_agrees_with_its_peers_and_gives_rows(name):
     rows = json.loads(json.dumps(bench([name], quick=True)))
-    assert {row["peer"] for row in rows} == {"torch", "torch channels_last", "scipy.ndimage"}
+    assert len({row["peer"] for row in rows}) == len(rows) > 0
     for row in rows:
         assert row["benchmark"] == name
         assert row["low"] <= row["speedup"] <= row["high"]
@@ -28,7 +27,7 @@ def test_each_benchmark_agrees_with_its_peers_and_gives_rows(name):
 
 def test_a_peer_that_computes_something_else_is_refused(monkeypatch):
     wrong = Benchmark(lambda: np.ones(3), {"liar": lambda: np.full(3, 1.01)}, flops=1)
-    monkeypatch.setitem(module.BENCHMARKS, "made-up", lambda quick: wrong)
+    monkeypatch.setitem(depthwise.BENCHMARKS, "made-up", lambda quick: wrong)
     with pytest.raises(WorkbenchError, match=r"made-up and liar disagree by 9.9e-03"):
         bench(["made-up"], quick=True)
 
