@@ -1,0 +1,1 @@
+"""Chapter 15: kernels on real machines."""
