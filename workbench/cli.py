@@ -215,11 +215,15 @@ def data(names: tuple[str, ...], as_json: bool) -> None:
 
 
 @main.command()
+@click.option("--measure", is_flag=True, help="Measure anew what this machine can do at best (a minute).")
 @json_option
-def doctor(as_json: bool) -> None:
+def doctor(measure: bool, as_json: bool) -> None:
     """Say in plain words what this machine has and what is missing."""
+    from workbench.machine import ceilings
     from workbench.machine import doctor as examine
 
+    if measure:
+        ceilings(refresh=True, progress=lambda what: click.echo(f"measuring {what}", err=True))
     findings = examine()
     _emit(
         [finding.row() for finding in findings], as_json, ["name", "status", "sentence", "remedy"], "Doctor"

@@ -113,11 +113,11 @@ def test_describing_the_machine_loads_nothing_heavy():
     assert said.stdout.strip() == ""
 
 
-def test_hardware_counters_answer_with_a_sentence(tmp_path):
-    available, sentence = hardware_counters(tmp_path / "absent")
+def test_hardware_counters_answer_with_a_sentence():
+    available, sentence = hardware_counters()
     assert isinstance(available, bool)
     assert sentence
-    assert hardware_counters()[0] == available == Machine.here().counters
+    assert available == Machine.here().counters
 
 
 def test_other_systems_have_no_counters(monkeypatch):

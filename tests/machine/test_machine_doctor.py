@@ -2,10 +2,11 @@
 
 import sqlite3
 from collections import namedtuple
+from dataclasses import replace
 
 import pytest
 
-from workbench.machine import Finding, doctor, health
+from workbench.machine import Finding, doctor, health, preset
 
 
 @pytest.fixture(autouse=True)
@@ -118,8 +119,29 @@ def test_a_folder_that_cannot_be_made_is_missing(tmp_path, monkeypatch):
 
 
 def test_locked_counters_are_no_illness(monkeypatch):
-    monkeypatch.setattr(health, "hardware_counters", lambda: (False, "the kernel does not open a counter"))
-    assert look("counters").status == "warning"
+    reasons = {"cycles": "not available here because (perf_event_paranoid is 4)", "page faults": ""}
+    monkeypatch.setattr(health, "available", lambda: reasons)
+    finding = look("counters")
+    assert finding.status == "warning"
+    assert "Linux counts page faults" in finding.sentence
+    assert "perf_event_paranoid" in finding.remedy
+    monkeypatch.setattr(health, "available", lambda: {"cycles": ""})
+    assert look("counters").status == "ok"
+
+
+def test_ceilings_are_told_or_how_to_measure_them(monkeypatch):
+    assert look("ceilings").remedy == "workbench doctor --measure"
+    found = preset("laptop").ceilings()
+    monkeypatch.setattr(health, "kept", lambda machine: found)
+    assert look("ceilings").status == "ok"
+    assert "371 Gflop/s in float32 and 38 GB/s" in look("ceilings").sentence
+    monkeypatch.setattr(health, "kept", lambda machine: replace(found, quick=True))
+    assert look("ceilings").status == "warning"
+
+
+@pytest.mark.parametrize("name", ["energy", "gpu"])
+def test_what_most_machines_lack_is_never_missing(name):
+    assert look(name).status in ("ok", "warning")
 
 
 def test_a_coarse_clock_is_a_warning(monkeypatch):

@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 
 from workbench.errors import WorkbenchError
-from workbench.machine import clock_step, paired, timed
+from workbench.machine import clock_step, interleaved, paired, timed, timing
+from workbench.machine.clocks import contention
+from workbench.machine.cold import evictor
+from workbench.quantity import Quantity
+
+
+@pytest.fixture(autouse=True)
+def few_looks(monkeypatch):
+    """A made-up clock stands still between calls: looking a million times for its step is lost time."""
+    monkeypatch.setattr(timing, "LOOKS", 2000)
 
 
 class World:
@@ -225,3 +234,125 @@ def test_a_slip_in_the_arguments_gets_a_sentence(slip):
 def test_fewer_than_five_samples_are_no_median():
     with pytest.raises(WorkbenchError, match="at least 5"):
         timed(lambda: None, repeats=4)
+
+
+def shared(world, part):
+    """The CPU clock of a process that gets `part` of the time."""
+    return lambda: world.now * part
+
+
+def test_the_cpu_clock_is_kept_beside_the_wall():
+    world = World()
+    result = paired(
+        world.work("a", 1.0), world.work("b", 2.0), clock=world.clock, cpu_clock=shared(world, 0.5)
+    )
+    assert result.cpu == pytest.approx(result.samples / 2)
+    assert result.contention == pytest.approx(2)
+    assert result.contended
+
+
+@pytest.mark.parametrize(("part", "threads", "contended"), [(1.0, 1, False), (2.0, 2, False), (1.2, 2, True)])
+def test_contention_counts_the_threads_that_should_be_busy(part, threads, contended):
+    world = World()
+    f = world.work("a", 1.0)
+    result = timed(f, clock=world.clock, cpu_clock=shared(world, part), threads=threads)
+    assert result.contended is contended
+    assert result.contention == pytest.approx(threads / part)
+
+
+def test_no_cpu_time_at_all_is_contention():
+    assert contention(1.0, 0.0) == float("inf")
+
+
+def test_all_are_compared_with_the_first():
+    world = World()
+    works = {name: world.work(name, seconds) for name, seconds in (("a", 2.0), ("b", 1.0), ("c", 4.0))}
+    result = interleaved(works, rounds=9, min_time=0.5, clock=world.clock, cpu_clock=world.clock)
+    assert set(result.ratio) == {"b", "c"}
+    assert result.ratio["b"].value == pytest.approx(2)
+    assert result.ratio["c"].value == pytest.approx(0.5)
+    assert result.median["c"].value == pytest.approx(4)
+    assert result.samples.shape == result.cpu.shape == (9, 3)
+    assert not result.contended
+    assert [row["speedup"] for row in result.rows()] == pytest.approx([1, 2, 0.5])
+
+
+def test_every_round_has_its_own_order_and_every_function_once():
+    def order(seed):
+        world = World()
+        works = {name: world.work(name, 1.0) for name in "abc"}
+        interleaved(works, rounds=12, min_time=0.5, warmup=0, seed=seed, clock=world.clock)
+        log = world.log[3:]  # one call of each to calibrate
+        return [log[i : i + 3] for i in range(0, len(log), 3)]
+
+    assert len(set(order(0))) > 1
+    assert all(sorted(each) == ["a", "b", "c"] for each in order(0))
+    assert order(0) == order(0) != order(1)
+
+
+def test_the_shortest_of_interleaved_is_kept():
+    world = World()
+    cost = iter([1.0, 5.0, 4.0, 3.0] + 6 * [4.0])
+    f = lambda: world.work("a", next(cost))()  # noqa: E731
+    result = interleaved({"a": f}, rounds=9, min_time=0.5, warmup=0, clock=world.clock)
+    assert result.shortest["a"].value == pytest.approx(3)
+    assert result.median["a"].value == pytest.approx(4)
+
+
+def test_cold_calls_find_the_caches_emptied_before_each_and_do_not_pay_for_it(monkeypatch):
+    world = World()
+
+    def empty():
+        world.log += "."
+        world.now += 100
+
+    monkeypatch.setattr(timing, "evictor", lambda: empty)
+    result = paired(
+        world.work("a", 1.0), world.work("b", 2.0), repeats=5, cold=True, warmup=0, clock=world.clock
+    )
+    assert result.cold
+    assert result.loops == (1, 1)
+    assert result.f.value == pytest.approx(1)
+    assert result.g.value == pytest.approx(2)
+    assert world.log == "".join("." + call for call in world.log.replace(".", ""))
+
+
+def test_cold_calls_are_repeated_where_the_clock_is_coarse(monkeypatch):
+    world = World()
+    monkeypatch.setattr(timing, "evictor", lambda: lambda: None)
+    monkeypatch.setattr(timing, "clock_step", lambda clock: 0.5)
+    result = timed(world.work("a", 1.0), cold=True, clock=world.clock)
+    assert result.loops == 50
+
+
+def test_an_evictor_reads_as_much_as_it_is_told():
+    empty = evictor(2**16)
+    assert empty() == 1.0
+    assert empty.__self__.nbytes == 2**16
+
+
+@pytest.mark.parametrize("floor", [2.0, Quantity(2.0, "s", "formula")])
+def test_faster_than_the_machine_is_an_error_that_names_both(floor):
+    world = World()
+    with pytest.raises(WorkbenchError, match=r"f took 1 s a call, but this machine needs at least 2 s"):
+        paired(world.work("a", 1.0), world.work("b", 3.0), floor=floor, clock=world.clock)
+    with pytest.raises(WorkbenchError, match=r"b took 1 s"):
+        interleaved({"a": world.work("a", 2.0), "b": world.work("b", 1.0)}, floor=floor, clock=world.clock)
+
+
+def test_a_floor_leaves_a_tenth_for_the_ceiling_itself():
+    world = World()
+    assert timed(world.work("a", 0.95), floor=1.0, clock=world.clock).median.value == pytest.approx(0.95)
+    with pytest.raises(WorkbenchError, match="at least 1 s"):
+        timed(world.work("a", 0.85), floor=1.0, clock=world.clock)
+
+
+def test_slips_of_interleaved_get_a_sentence():
+    with pytest.raises(WorkbenchError, match="at least one function"):
+        interleaved({})
+    with pytest.raises(WorkbenchError, match="rounds must be at least 9, but 8 came"):
+        interleaved({"a": lambda: None}, rounds=8)
+    with pytest.raises(WorkbenchError, match="threads must be at least 1"):
+        timed(lambda: None, threads=0)
+    with pytest.raises(WorkbenchError, match="floor must be a time in s"):
+        timed(lambda: None, floor=Quantity(1.0, "B/s", "formula"))

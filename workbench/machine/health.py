@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Literal
 
 from workbench._paths import build_dir, home
-from workbench.machine.counters import hardware_counters
+from workbench.machine.ceiling import kept
 from workbench.machine.here import Machine
+from workbench.machine.nvidia import gpus
+from workbench.machine.perf import available
+from workbench.machine.rapl import zones
 from workbench.machine.timing import clock_step
 
 GIB = 2**30
@@ -205,10 +208,51 @@ def _existing(folder: Path) -> Path:
 
 
 def _counters(name: str) -> Finding:
-    available, sentence = hardware_counters()
-    if available:
-        return Finding(name, "ok", sentence)
-    return Finding(name, "warning", f"{sentence}; counts then come from the source and the simulated cache")
+    reasons = available()
+    counted = [event for event, reason in reasons.items() if not reason]
+    absent = [event for event, reason in reasons.items() if reason]
+    if not absent:
+        return Finding(name, "ok", f"Linux counts {', '.join(counted)}")
+    can = f"Linux counts {', '.join(counted)}; " if counted else ""
+    why = reasons[absent[0]]
+    sentence = f"{can}{', '.join(absent)}: {why}; counts then come from the source and the simulated cache"
+    remedy = "sudo sysctl kernel.perf_event_paranoid=1" if "perf_event_paranoid" in why else ""
+    return Finding(name, "warning", sentence, remedy)
+
+
+def _energy(name: str) -> Finding:
+    found, reason = zones()
+    if found:
+        return Finding(
+            name, "ok", f"the processor tells its energy: {', '.join(zone.name for zone in found)}"
+        )
+    return Finding(name, "warning", reason)
+
+
+def _gpu(name: str) -> Finding:
+    found, reason = gpus()
+    if found:
+        return Finding(name, "ok", "; ".join(gpu.sentence for gpu in found))
+    return Finding(name, "warning", f"{reason}; no lesson needs one")
+
+
+def _ceilings(name: str) -> Finding:
+    here, remedy = Machine.here(), "workbench doctor --measure"
+    found = kept(here)
+    if found is None:
+        sentence = (
+            "what this machine can do at best has not been measured: the first lesson that asks will wait"
+        )
+        return Finding(name, "warning", sentence, remedy)
+    peak, stream = found.peak("float32", cores="all"), found.bandwidth("DRAM", cores="all")
+    sentence = (
+        f"at best {peak.value / 1e9:.0f} Gflop/s in float32 and {stream.value / 1e9:.0f} GB/s from memory, "
+        f"measured {found.when}"
+    )
+    if found.quick or found.contended:
+        how = "in a hurry" if found.quick else "while others took part of the cores"
+        return Finding(name, "warning", f"{sentence} {how}", remedy)
+    return Finding(name, "ok", sentence)
 
 
 def _clock(name: str) -> Finding:
@@ -232,6 +276,9 @@ LOOKS: dict[str, Callable[[str], Finding]] = {
     "dask": _dask,
     "ledger": _ledger,
     "build": _build,
-    "counters": _counters,
     "clock": _clock,
+    "ceilings": _ceilings,
+    "counters": _counters,
+    "energy": _energy,
+    "gpu": _gpu,
 }

@@ -9,10 +9,16 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
-from workbench.machine.counters import hardware_counters
+from workbench.errors import WorkbenchError
+from workbench.machine.perf import hardware_counters
+
+if TYPE_CHECKING:
+    from workbench.machine.ceiling import Ceilings
+    from workbench.machine.elsewhere import Preset
 
 
 @dataclass(frozen=True)
@@ -78,9 +84,24 @@ class Machine:
             counters=hardware_counters()[0],
         )
 
+    @staticmethod
+    def preset(key: str) -> "Preset":
+        """A machine that is not here, by documents: laptop, phone, server, gpu or gpu-multiprocessor."""
+        from workbench.machine.elsewhere import preset
+
+        return preset(key)
+
     def cache(self, level: int) -> Cache | None:
         """The data cache of this level, if the machine tells of one."""
         return next((cache for cache in self.caches if cache.level == level), None)
+
+    def ceilings(self, refresh: bool = False, quick: bool = False) -> "Ceilings":
+        """What this machine can do at best: kept from before, or measured now (see `ceilings`)."""
+        from workbench.machine.ceiling import ceilings
+
+        if self != Machine.here():
+            raise WorkbenchError(f"only the machine at hand can be measured, and {self.name} is another one")
+        return ceilings(refresh=refresh, quick=quick)
 
 
 @cache

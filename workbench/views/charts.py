@@ -125,7 +125,25 @@ def cost_bars(
         if set(quantities) != set(costs):
             raise WorkbenchError(f"{title!r} must have the names {list(costs)}, but {list(quantities)} came")
         panels[title] = {name: quantities[name] for name in costs}
-    names = list(costs)
+    return bars(panels, roles=roles, what="module", caption=caption or "What each module costs on one input.")
+
+
+def bars(
+    panels: Mapping[str, Mapping[str, Quantity]],
+    *,
+    roles: Mapping[str, Role] | None = None,
+    what: str = "kernel",
+    caption: str,
+) -> go.Figure:
+    """Bars side by side, one panel per measure, each on its own axis from zero.
+
+    panels: by title (with the unit), a `Quantity` by name, the same names in each. roles: colours by name.
+    what: the things that are compared. The mark at the end of a bar says where the number comes from; an
+    interval is shown where there is one.
+    """
+    names = list(next(iter(panels.values()), ()))
+    if not names or any(list(quantities) != names for quantities in panels.values()):
+        raise WorkbenchError(f"expected panels with the same names in each, but {dict(panels)} came")
     colours = [line(roles[name])["color"] if roles and name in roles else BLUE for name in names]
     fig = make_subplots(len(panels), 1, vertical_spacing=0.6 / len(panels))
     for row, (title, quantities) in enumerate(panels.items(), start=1):  # one below the other, for phones
@@ -156,7 +174,7 @@ def cost_bars(
         top = max([*values, *(q.high or 0 for q in quantities.values())], default=1) or 1
         scale = {"range": [0, 1.45 * top], "nticks": 4, "exponentformat": "SI"}
         fig.update_xaxes(title={"text": title, "standoff": 2}, **scale, row=row, col=1)
-    fig.update_yaxes(autorange="reversed", title={"text": "module"})
+    fig.update_yaxes(autorange="reversed", title={"text": what})
     fig.update_layout(
         height=40 + len(panels) * (80 + 30 * len(names)), margin_t=20, showlegend=False, bargap=0.35
     )
@@ -169,8 +187,8 @@ def cost_bars(
     marks = listed([f"{SIGNS[provenance]} {provenance}" for provenance in origin])
     return describe(
         fig,
-        alt=f"Bars of what {listed(names)} cost. {'; '.join(said)}. Provenance: {listed(origin)}.",
-        caption=f"{caption or 'What each module costs on one input.'} ({marks})",
+        alt=f"Bars that compare {listed(names)}. {'; '.join(said)}. Provenance: {listed(origin)}.",
+        caption=f"{caption} ({marks})",
     )
 
 

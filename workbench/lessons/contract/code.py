@@ -10,6 +10,9 @@ from workbench.lessons.contract.rules import rule
 
 PRODUCTION = {"budget": "lesson", "seed": 0}
 TIMERS = {
+    "ceilings",
+    "elapsed",
+    "interleaved",
     "paired",
     "timed",
     "perf_counter",
