@@ -1,6 +1,6 @@
 from . import layers, probes, views
 from .budget import by_budget
-from .counting import count, kernel
+from .counting import count, kernel, trace
 from .errors import WorkbenchError
 from .exercises import exercise
 from .machine import Machine
@@ -16,5 +16,6 @@ __all__ = [
     "kernel",
     "layers",
     "probes",
+    "trace",
     "views",
 ]

@@ -87,7 +87,17 @@ def code(source: str, *outputs: dict | str, **metadata) -> nbformat.NotebookNode
 
 
 text = nbformat.v4.new_markdown_cell
-SOLVED = "def step(x):\n    ### BEGIN SOLUTION\n    return x + 41\n    ### END SOLUTION\n\nstep(1)"
+SOLVED = (
+    "def average(size):\n    ### BEGIN SOLUTION\n    return 41 + size\n    ### END SOLUTION\n\naverage(1)"
+)
+RIGHT = {"text/html": "<p>✓ Right</p>", "text/plain": "✓ Right"}
+
+
+def graded(name: str, grade: bool) -> dict:
+    """nbgrader's metadata of an exercise, or of the cell that grades it."""
+    points = {"points": 1} if grade else {}
+    fixed = {"schema_version": 3, "grade_id": name, "task": False}
+    return {"nbgrader": {**fixed, "grade": grade, "solution": not grade, "locked": grade, **points}}
 
 
 def lesson_cells(monkeypatch: pytest.MonkeyPatch) -> list[nbformat.NotebookNode]:
@@ -99,9 +109,11 @@ def lesson_cells(monkeypatch: pytest.MonkeyPatch) -> list[nbformat.NotebookNode]
         code("line", line._repr_mimebundle_()),
         code("patch", patch._repr_mimebundle_()),
         text("## Mechanism\n\nA {term}`receptive field` grows as $\\sqrt{n}$."),
+        text("Two strides pass a *bar*. A stride again."),
         code("secret_plumbing()", figure(), tags=["hide-input"]),
-        code(SOLVED, "42\n", nbgrader={"solution": True, "grade": False, "grade_id": "a"}),
-        code("assert step(1) == 42", nbgrader={"solution": False, "grade": True, "grade_id": "b"}),
+        code(SOLVED, "42\n", **graded("a", grade=False)),
+        code('exercise("start/average").check(average)', RIGHT),
+        code("assert average(1) == 42", **graded("b", grade=True)),
         code("only_for_tests()", tags=["remove-cell"]),
     ]
 

@@ -1,6 +1,8 @@
 """The book as a reader has it: opened from a folder, without server, network, kernel or Python."""
 
 import base64
+import shutil
+import subprocess
 
 import pytest
 from selenium.webdriver.common.action_chains import ActionChains
@@ -85,15 +87,99 @@ def test_a_link_restores_the_state(lesson):
     until(lambda: lesson.execute_script(SHOWN) == 2, "the linked state is shown")
 
 
-def test_light_and_dark_reach_the_figures(lesson):
+def test_the_address_follows_the_knob_and_leads_back_to_it(lesson):
+    before = lesson.current_url
+    knob = slider(lesson)
+    knob.send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
+    lesson.find_element(By.CSS_SELECTOR, ".wb-explorer input[type=checkbox]").click()
+    until(lambda: lesson.current_url.endswith("&slope=4&dashed=on"), "the address names the state")
+    address = lesson.current_url
+    assert address.startswith(before + "#explorer-")
+    lesson.get("about:blank")
+    lesson.get(address)
+    until(lambda: lesson.execute_script(SHOWN) == 8, "the frame is restored")
+    assert slider(lesson).get_attribute("aria-valuetext") == "4"
+    assert lesson.find_element(By.CSS_SELECTOR, ".wb-explorer input[type=checkbox]").is_selected()
+
+
+def prefer(browser, **features):
+    asked = [{"name": name.replace("_", "-"), "value": value} for name, value in features.items()]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": asked})
+
+
+@pytest.mark.parametrize("by", ["the switch", "the system"])
+def test_light_and_dark_reach_the_page_and_its_figures(lesson, by):
     ink = "return document.querySelector('.wb-explorer .wbx-plot')._fullLayout.font.color"
-    light = lesson.execute_script(ink)
-    lesson.execute_script("document.documentElement.dataset.theme = 'dark'")
-    until(lambda: lesson.execute_script(ink) != light, "the figure's ink changes with the theme")
+    ground = "return getComputedStyle(document.body).backgroundColor"
+    light, paper = lesson.execute_script(ink), lesson.execute_script(ground)
+    if by == "the system":
+        prefer(lesson, prefers_color_scheme="dark")
+    else:
+        turn = "return document.documentElement.dataset.theme"
+        lesson.find_element(By.CSS_SELECTOR, ".theme-switch-button").click()
+        lesson.execute_script(
+            "[...document.querySelectorAll('[data-mode=dark]')].find((e) => e.matches('button'))?.click()"
+        )
+        until(lambda: lesson.execute_script(turn) == "dark", "the switch turns the theme")
+    try:
+        until(lambda: lesson.execute_script(ink) != light, "the figure's ink changes with the theme")
+        assert lesson.execute_script(ground) != paper
+    finally:
+        prefer(lesson)
+        lesson.execute_script("localStorage.clear()")
+
+
+def test_nothing_moves_by_itself_where_motion_is_unwelcome(lesson):
+    prefer(lesson, prefers_reduced_motion="reduce")
+    try:
+        moving = """return [...document.querySelectorAll('body, body *')].filter((e) => {
+            const style = getComputedStyle(e);
+            const takes = style.transitionDuration.split(',').some((time) => parseFloat(time) > 0);
+            return style.animationName !== 'none' || takes;
+        }).map((e) => e.outerHTML.slice(0, 90))"""
+        assert lesson.execute_script(moving) == []
+    finally:
+        prefer(lesson)
+
+
+def test_words_of_the_glossary_say_what_they_mean_on_hover_and_focus(lesson):
+    word = lesson.find_element(By.CSS_SELECTOR, "a.wb-term[href*='receptive-field']")
+    meaning = lesson.find_element(By.ID, "wb-meaning")
+    assert not meaning.is_displayed()
+    ActionChains(lesson).move_to_element(word).perform()
+    until(lambda: meaning.is_displayed(), "hovering tells")
+    assert meaning.text.startswith("The inputs on which an output can depend")
+    ActionChains(lesson).move_to_element(meaning).pause(0.4).perform()
+    assert meaning.is_displayed(), "one may move onto it"
+    ActionChains(lesson).send_keys(Keys.ESCAPE).perform()
+    assert not meaning.is_displayed()
+    lesson.execute_script("arguments[0].focus()", word)
+    until(lambda: meaning.is_displayed(), "focus tells")
+    assert word.get_attribute("aria-describedby") == "wb-meaning"
+
+
+def test_hints_and_the_solution_open_by_keyboard(lesson):
+    hints = lesson.find_elements(By.CSS_SELECTOR, ".wb-hints summary")[:2]
+    assert [hint.is_displayed() for hint in hints] == [True, False]
+    for hint in hints:
+        hint.send_keys(Keys.ENTER)
+    until(lambda: all(hint.is_displayed() for hint in hints), "both hints are seen")
+    solution = lesson.find_element(By.XPATH, "//summary[contains(., 'Show one solution')]")
+    solution.send_keys(Keys.ENTER)
+    code = lesson.find_element(By.XPATH, "//details[contains(., 'Show one solution')]//pre")
+    until(lambda: "return 41 + size" in code.text, "the solution is seen")
 
 
 @pytest.mark.parametrize(
-    "page", ["01-wide/01-far.html", "01-wide/index.html", "index.html", "00-start/01-tour.html"]
+    "page",
+    [
+        "01-wide/01-far.html",
+        "01-wide/index.html",
+        "index.html",
+        "00-start/01-tour.html",
+        "map.html",
+        "glossary.html",
+    ],
 )
 def test_360_pixels_are_enough(lesson, html, page):
     resize(lesson, 360)
@@ -107,12 +193,43 @@ def test_360_pixels_are_enough(lesson, html, page):
     assert lesson.execute_script(too_wide) == 0
 
 
-def test_still_figures_are_drawn_and_printed(lesson):
+def test_still_figures_are_drawn_when_they_come_near(lesson):
     figure = lesson.find_element(By.CSS_SELECTOR, ".wb-figure")
     lesson.execute_script("arguments[0].scrollIntoView()", figure)
     until(lambda: figure.find_elements(By.CSS_SELECTOR, ".main-svg"), "the figure near the window is drawn")
-    pdf = lesson.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})
-    assert len(base64.b64decode(pdf["data"])) > 30_000
+
+
+def test_the_print_holds_words_and_figures_as_they_are_turned_on_white(lesson, tmp_path):
+    """Read from the finished PDF: pictures of its pages, and of the figure what only a slope of 4 writes."""
+    slider(lesson).send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
+    lesson.execute_script("document.documentElement.dataset.theme = 'dark'")
+    drawn = (
+        "return [...document.querySelectorAll('figure')].every((f) => f.querySelector('.main-svg, canvas'))"
+    )
+    until(
+        lambda: lesson.execute_script(SHOWN) == 8 and lesson.execute_script(drawn),
+        "all is drawn, also far below",
+    )
+    lesson.execute_script(
+        """window.printed = null;
+        const look = () => { const plot = document.querySelector('.wb-explorer .wbx-plot');
+            const theme = document.documentElement.dataset.theme;
+            window.printed = [theme, plot.data[0].y[2], plot._fullLayout.font.color]; };
+        matchMedia('print').addEventListener('change', (event) => { if (event.matches) look(); });"""
+    )
+    pdf = tmp_path / "page.pdf"
+    printed = lesson.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})
+    pdf.write_bytes(base64.b64decode(printed["data"]))
+    theme, height, ink = lesson.execute_script("return window.printed")
+    assert (theme, height) == ("light", 8)
+    assert sum(int(ink[i : i + 2], 16) for i in (1, 3, 5)) < 300, "dark ink"
+    assert lesson.execute_script("return document.documentElement.dataset.theme") == "dark", "and back"
+    assert pdf.stat().st_size > 30_000
+    if not shutil.which("pdftotext"):
+        return  # what follows needs poppler
+    words = subprocess.run(["pdftotext", pdf, "-"], capture_output=True, text=True, check=True).stdout
+    for said in ("How far?", "Steeper is faster.", "\n8\n", "Up it goes.", "Hint 1 of 2"):
+        assert said in words
 
 
 def test_mathematics_is_typeset(lesson):
@@ -134,6 +251,12 @@ def test_without_script_the_words_are_there(browser, html):
     try:
         browser.get((html / "01-wide/01-far.html").as_uri())
         alternatives = [p.text for p in browser.find_elements(By.CSS_SELECTOR, ".wb-alt")]
-        assert alternatives == ["a line of slope 2", "a patch of level 1", "three points going up"]
+        assert alternatives == ["a line of slope 2", "three points going up"]
+        frames = browser.find_elements(By.CSS_SELECTOR, ".wb-still")
+        assert [frame.tag_name for frame in frames] == ["div", "img", "div"]
+        assert frames[1].get_attribute("alt") == "a patch of level 1"
+        for frame in frames:
+            assert frame.is_displayed()
+            assert min(frame.size["width"], frame.size["height"]) >= 20, "the first frame is seen"
     finally:
         browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})

@@ -5,16 +5,18 @@ import re
 import zipfile
 from html import unescape
 
+import nbformat
 import pytest
 from workbench_widgets import unbake
 from workbench_widgets.frames import plain
 
 from tests.book import small_book as made
-from workbench.book import outside
+from workbench.book import inside, outside
 from workbench.book.build import pack, render
 from workbench.book.marks import MARKS
 from workbench.book.material import Material, read_page, shown_state
 from workbench.errors import WorkbenchError
+from workbench.exercises import exercise
 from workbench.lessons.model import Lesson
 
 
@@ -44,7 +46,14 @@ def test_baked_frames_are_in_the_page_and_whole(lesson):
 
 
 def test_no_machinery_is_seen(lesson):
-    for gone in ("injected", "only_for_tests", "assert step", "BEGIN SOLUTION", "html-manager", "require.js"):
+    for gone in (
+        "injected",
+        "only_for_tests",
+        "assert average",
+        "BEGIN SOLUTION",
+        "html-manager",
+        "require.js",
+    ):
         assert gone not in re.sub(r"<[^>]+>", "", lesson)
 
 
@@ -78,15 +87,66 @@ def test_the_header_says_what_the_lesson_takes_and_what_holds(lesson):
         assert said in words
 
 
-def test_links_between_lessons_and_the_download_lead_somewhere(html):
-    for file in html.rglob("*.html"):
-        for href in re.findall(r'<a[^>]+href="([^"#]+)[^"]*"', file.read_text("utf-8")):
-            if not href.startswith(("http:", "https:")):
-                assert (file.parent / unescape(href)).is_file(), f"{file.name} links to {href}"
-    assert (
-        '<a href="../downloads/01-wide/01-far.ipynb" download>' in (html / "01-wide/01-far.html").read_text()
-    )
+def test_nothing_in_the_book_leads_nowhere(html):
+    assert inside(html) == []
     assert "../00-start/01-tour.html" in (html / "01-wide/01-far.html").read_text()
+
+
+def words_of(html_text):
+    return unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html_text)))
+
+
+def test_the_page_says_whose_results_stand_below_an_empty_exercise(lesson):
+    words = words_of(lesson)
+    whose = "This is the result of the solution that is folded above"
+    assert words.count(whose) == 2
+    for result in (" 42 ", " ✓ Right "):
+        assert whose in words[: words.index(result)][-250:]
+
+
+def test_hints_open_one_inside_the_other_and_stand_before_the_solution(lesson):
+    asked = exercise("start/average")
+    first, second = (lesson.index(f"Hint {number} of 2") for number in (1, 2))
+    assert first < second < lesson.index("Show one solution") < lesson.index("Why it is right")
+    assert "</details>" not in lesson[first:second]
+    assert asked.hints[0] in words_of(lesson)
+    assert lesson.index("# your code here") < first
+
+
+def test_the_notebook_to_work_in_is_blank_and_the_other_says_that_it_is_solved(html, lesson):
+    place = html / "downloads/01-wide"
+    blank, solved = (
+        (place / name).read_text() for name in ("01-far.ipynb", "01-far.executed-with-solutions.ipynb")
+    )
+    for text in (blank, solved):
+        nbformat.validate(nbformat.reads(text, 4))
+        assert "only_for_tests" not in text
+    assert "return 41" not in blank
+    assert "YOUR CODE HERE" in blank
+    assert all(not cell.get("outputs") for cell in json.loads(blank)["cells"])
+    assert "return 41" in solved
+    assert "✓ Right" in solved
+    assert "assert average" not in solved
+    outputs = [
+        kind
+        for cell in json.loads(solved)["cells"]
+        for o in cell.get("outputs", [])
+        for kind in o.get("data", {})
+    ]
+    assert "image/png" in outputs, "an Explorer of pictures shows its first one"
+    assert "application/vnd.workbench.explorer+json" not in outputs
+    words = words_of(lesson.split('class="wb-footer"')[1])
+    assert "The notebook to work in , with its exercises blank" in words
+    assert "with every output and the solutions" in words
+
+
+def test_the_map_says_what_needs_what_in_words_and_arcs(html):
+    page = (html / "map.html").read_text("utf-8")
+    words = words_of(page)
+    assert "How far? after The tour" in words
+    assert "2. What it costs no lesson yet" in words
+    assert page.count('class="wb-head"') == 1
+    assert "These build on it: How far? ." in words_of((html / "00-start/01-tour.html").read_text("utf-8"))
 
 
 def test_the_front_page_is_an_honest_map(html):
@@ -102,9 +162,22 @@ def test_the_front_page_is_an_honest_map(html):
     assert "a tested machine, 2026-01-02" in front
 
 
-def test_glossary_entries_show_on_hover(lesson):
-    (title,) = re.findall(r'title="([^"]*)"[^>]*><span class="xref std std-term">receptive field', lesson)
-    assert title.startswith("The inputs on which an output can depend")
+def test_words_of_the_glossary_are_linked_once_with_their_meaning(lesson):
+    links = re.findall(r'<a class="[^"]*wb-term[^"]*"[^>]*>', lesson)
+    told = {
+        re.search('#term-([^"]*)', link)[1]: unescape(re.search('title="([^"]*)', link)[1]) for link in links
+    }
+    assert len(told) == len(links)
+    assert told["receptive-field"].startswith("The inputs on which an output can depend")
+    assert told["stride"].startswith("How far a convolution kernel moves"), "found in prose, without markup"
+    assert told["bar"].startswith("The value that a measurement must reach"), "in italics"
+    assert "pass" not in told, "a word of every day"
+
+
+def test_the_glossary_tells_four_senses_of_kernel_apart(html):
+    words = words_of((html / "glossary.html").read_text("utf-8"))
+    for sense in ("convolution kernel", "attention kernel", "Mercer kernel", "compute kernel"):
+        assert re.search(rf"{sense} \(chapters \d+ to \d+\) Given", words)
 
 
 def test_the_book_packs_into_one_file(html):
@@ -183,6 +256,14 @@ def test_a_failed_lesson_fails_the_book_even_beside_an_older_good_run(tmp_path, 
                 )
             ],
             "a scattergeo trace loads maps from outside",
+        ),
+        (
+            [made.code("drawn", {"image/png": "iVBORw0KGgo=", "text/plain": "drawn"})],
+            "01-far, cell 2: the image has no text alternative",
+        ),
+        (
+            [made.code("html", {"text/html": '<a href="gone.html">it</a>', "text/plain": ""})],
+            "01-far.html:\\d+ links to gone.html, but there is no such file in the book",
         ),
     ],
 )

@@ -11,13 +11,6 @@ KiB = 1024
 CACHES = Geometry([Level(1 * KiB, 2), Level(4 * KiB, 4)])
 
 
-@pytest.fixture(autouse=True, scope="module")
-def build_folder(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WORKBENCH_BUILD", str(tmp_path_factory.mktemp("build")))
-        yield
-
-
 def draw(*shape, dtype=np.float64, seed=0):
     return np.random.default_rng(seed).random(shape).astype(dtype)
 

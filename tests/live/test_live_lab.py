@@ -78,10 +78,19 @@ def test_the_first_command_leads_to_the_tour_and_all_its_cells_run(page: LabPage
     asked = "return [...document.querySelectorAll('.jp-toast-button')].map((button) => button.innerText)"
     assert page.run(asked) == [], "nobody is asked about news over a lesson"
     assert errors(page.cells()) == []
-    assert explorers(page) >= 4
+    assert explorers(page) == 4
     until(lambda: all_drawn(page), "every Explorer is drawn")
     assert scripts(page) == 1
     assert complaints(page.driver, page.server) == []
+
+
+def test_a_learner_alone_sees_no_buttons_of_a_class(page: LabPage) -> None:
+    shown = """return [...document.querySelectorAll('.lm-MenuBar-itemLabel, .jp-Toolbar-item')]
+        .map((item) => item.innerText + (item.dataset.jpItemName ?? ''))"""
+    words = " ".join(page.run(shown)).lower()
+    assert "kernel" in words
+    for button in ("nbgrader", "validate", "formgrader", "assignment"):
+        assert button not in words
 
 
 def test_a_knob_turns_by_keyboard(page: LabPage) -> None:
@@ -220,7 +229,30 @@ def test_the_first_lesson_runs_whole(page: LabPage, home: Path) -> None:
     assert errors(page.cells()) == []
     until(lambda: all_drawn(page), "every Explorer is drawn")
     assert scripts(page) <= 1
+    painted = page.explorer("what one output sees")
+    for knob in page.find("input[type=range]", painted.figure):
+        before = painted.data()
+        page.run("arguments[0].focus()", knob)
+        page.keys(Keys.ARROW_RIGHT)
+        name = page.run("return arguments[0].labels[0].innerText", knob)
+        until(lambda before=before: painted.data() != before, f"the painting follows {name}")
     assert "widgets" not in page.save(path)["metadata"]
     assert path.stat().st_size < 1_000_000
     assert "plotly.js v" not in path.read_text("utf-8")
     assert [said for said in complaints(page.driver, page.server) if said.startswith("asked for")] == []
+
+
+def test_a_figure_without_knobs_has_its_caption_and_follows_the_theme(page: LabPage) -> None:
+    cell = page.cell("views.growth(")
+    assert "From 4 to 16 layers" in cell.text
+    (plot,) = until(lambda: page.find(".js-plotly-plot", cell), "the figure is drawn")
+    look = """const [plot] = arguments, seen = (part) => getComputedStyle(plot.querySelector(part));
+        return [seen('.xtitle').fill, seen('.ygrid').stroke, seen('.main-svg').backgroundColor]"""
+    light = page.run(look, plot)
+    assert light[0] == "rgb(26, 26, 26)"
+    try:
+        page.theme("JupyterLab Dark")
+        dark = until(lambda: (now := page.run(look, plot)) != light and now, "the colours follow")
+        assert dark == ["rgb(242, 242, 242)", "rgb(51, 59, 69)", "rgba(0, 0, 0, 0)"]
+    finally:
+        page.theme("JupyterLab Light")

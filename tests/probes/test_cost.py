@@ -1,5 +1,7 @@
 """Costs by formula against torch's own counter and by hand."""
 
+import threading
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -103,13 +105,49 @@ def test_rearranging_is_free_and_double_precision_moves_twice_as_much():
 
 
 def test_what_has_no_formula_is_named():
-    class Spectrum(nn.Module):
+    class Sort(nn.Module):
         def forward(self, x):
-            return torch.fft.rfft2(x).real
+            return x.sort().values
 
-    result = cost(Spectrum(), (1, 1, 8, 8))
-    assert any("fft" in name for name in result.unpriced)
+    result = cost(Sort(), (1, 1, 8, 8))
+    assert result.unpriced == ("sort",)
+    assert result.flops.value == 0
+    assert result.bytes.value == 64 * (4 + 4 + 8)
     assert "without a formula" in str(result)
+
+
+def test_values_that_decide_are_refused_in_plain_words():
+    class Decide(nn.Module):
+        def forward(self, x):
+            return x if x.sum() > 0 else -x
+
+    with pytest.raises(
+        WorkbenchError, match=r"Decide decides by the values of its input .*probe\(model, x\)"
+    ):
+        cost(Decide(), (1, 1, 4, 4))
+
+
+def test_modules_that_run_in_another_thread_are_let_pass():
+    net, other = nn.Conv2d(1, 2, 3), nn.Linear(3, 3)
+    stop = threading.Event()
+    failed = []
+
+    def meanwhile():
+        try:
+            while not stop.is_set():
+                other(torch.ones(1, 3))
+        except Exception as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=meanwhile)
+    thread.start()
+    try:
+        alone = [cost(net, (1, 1, 8, 8)).flops.value for _ in range(5)]
+    finally:
+        stop.set()
+        thread.join()
+    assert not failed
+    assert set(alone) == {2 * 36 * 18 + 36 * 2}
 
 
 def test_the_module_is_left_as_it_was():

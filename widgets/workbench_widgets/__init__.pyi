@@ -1,3 +1,4 @@
+from . import machine_panels as machine_panels
 from . import panels as panels
 from .baking import bake, unbake
 from .explorer import EXPLORER_MIME, Explorer, explore
@@ -15,6 +16,7 @@ __all__ = [
     "linear",
     "linked",
     "logarithmic",
+    "machine_panels",
     "panels",
     "play",
     "unbake",

@@ -8,6 +8,7 @@ the first frame.
 
 import base64
 import json
+import math
 import os
 import time
 import zlib
@@ -80,16 +81,18 @@ def unbake(first: Frame, data: str, indexes: Indexes) -> Frame:
 
 
 def _all_frames(explorer: "Explorer", jobs: int) -> dict[Indexes, Frame]:
-    """Here, one after the other; in processes when what is left after the first frame is long enough."""
+    """Here, one after the other; in processes when what is left after two frames is long enough."""
     states = list(explorer.knobs.grid())
     frames: dict[Indexes, Frame] = {}
-    began = time.perf_counter()
-    frames[states[0]] = explorer.frame(states[0])
-    left = (time.perf_counter() - began) * (len(states) - 1)
-    if jobs > 1 and left > WORTH_PROCESSES and (os.cpu_count() or 1) > 1:
-        frames |= _in_processes(explorer, states[1:], jobs)
+    seconds = math.inf
+    for state in states[:2]:  # the first one may pay for what all others find ready
+        began = time.perf_counter()
+        frames[state] = explorer.frame(state)
+        seconds = min(seconds, time.perf_counter() - began)
+    if jobs > 1 and seconds * len(states[2:]) > WORTH_PROCESSES and (os.cpu_count() or 1) > 1:
+        frames |= _in_processes(explorer, states[2:], jobs)
     else:
-        frames |= {state: explorer.frame(state) for state in states[1:]}
+        frames |= {state: explorer.frame(state) for state in states[2:]}
     return {state: plain(frame, explorer.digits) for state, frame in frames.items()}
 
 

@@ -11,11 +11,11 @@ from workbench.errors import WorkbenchError
 
 from .asleep import put_note
 from .frames import Frame, frame_of
+from .front import BAKE, front_end_listens
 from .knobs import Indexes, Knobs, Value
 
 EXPLORER_MIME = "application/vnd.workbench.explorer+json"
 PLOTLY_MIME = "application/vnd.plotly.v1+json"
-BAKE = "WORKBENCH_BAKE"  # set while lessons are executed for the book
 CACHED_FRAMES = 512
 
 
@@ -113,19 +113,3 @@ class Explorer:
         if plotly:  # so that the executed notebook shows something in JupyterLab without a kernel
             bundle[PLOTLY_MIME] = {"data": plotly["data"], "layout": plotly["layout"]}
         return bundle
-
-
-def front_end_listens() -> bool:
-    """Whether the running cell was sent by a front end that draws widgets.
-
-    Front ends tag their requests (JupyterLab with the cell's id); papermill and nbclient send bare ones.
-    Environment variables would not do: a notebook run from a notebook's terminal inherits them.
-    """
-    if os.environ.get(BAKE):
-        return False
-    try:
-        from IPython import get_ipython
-    except ImportError:
-        return False
-    kernel = getattr(get_ipython(), "kernel", None)
-    return kernel is not None and bool(kernel.get_parent().get("metadata"))

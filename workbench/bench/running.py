@@ -19,7 +19,7 @@ from workbench.errors import WorkbenchError
 from workbench.machine import paired
 
 Task = Callable[[], np.ndarray]
-FAMILIES = ("depthwise",)  # modules beside this one, each with its BENCHMARKS
+FAMILIES = ("depthwise", "dense", "probing", "counting")  # modules beside this one, each with its BENCHMARKS
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 from .build import book, render
+from .inside import Fault, inside
 from .material import Material, Page, gather
 from .outside import Outside, outside
 
-__all__ = ["Material", "Outside", "Page", "book", "gather", "outside", "render"]
+__all__ = ["Fault", "Material", "Outside", "Page", "book", "gather", "inside", "outside", "render"]

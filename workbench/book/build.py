@@ -6,13 +6,15 @@ import subprocess
 import sys
 import webbrowser
 import zipfile
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
 from workbench._paths import build_dir
 from workbench.errors import WorkbenchError
 
-from . import pages
+from . import downloads, pages
+from .inside import inside
 from .material import Material, gather
 from .outside import outside
 from .prepare import prepare
@@ -81,13 +83,20 @@ def render(material: Material, target: Path) -> Path:
     html = made / "html"
     _sphinx(source, html)
     for page in material.pages:
-        _copy(page.executed, html / "downloads" / f"{page.lesson.key}.ipynb")
+        to_work_in, executed = downloads.names(page)
+        _write(html / "downloads" / to_work_in, downloads.to_work_in(page))
+        _write(html / "downloads" / executed, downloads.executed(page))
     if loads := outside(html):
-        more = f" and {len(loads) - 1} more" if len(loads) > 1 else ""
-        raise WorkbenchError(f"the book must load nothing from outside, but {loads[0]}{more}")
+        raise WorkbenchError(f"the book must load nothing from outside, but {_first(loads)}")
+    if faults := inside(html):
+        raise WorkbenchError(f"the book must keep what it promises, but {_first(faults)}")
     _replace(target, html)
     shutil.rmtree(made)
     return target / "index.html"
+
+
+def _first(found: Sequence[object]) -> str:
+    return f"{found[0]} and {len(found) - 1} more" if len(found) > 1 else str(found[0])
 
 
 def _replace(target: Path, new: Path) -> None:
@@ -105,12 +114,13 @@ def _replace(target: Path, new: Path) -> None:
 
 def _write_source(material: Material, source: Path) -> None:
     _write(source / "index.md", pages.front(material))
+    _write(source / "map.md", pages.map_page(material))
     _copy(ROOM / "site" / "glossary.md", source / "glossary.md")
     for chapter in material.chapters:
         _write(source / chapter.folder / "index.md", pages.chapter_page(material, chapter))
     keys = {page.lesson.key for page in material.pages}
     for page in material.pages:
-        shown = prepare(page, pages.header(material, page), pages.footer(page), keys)
+        shown = prepare(page, pages.header(material, page), pages.footer(material, page), keys)
         _write(source / f"{page.lesson.key}.ipynb", json.dumps(shown))
     _write_scripts(source / "_static")
 

@@ -8,6 +8,8 @@ from workbench_widgets.frames import plain, plotly_part
 
 from workbench.errors import WorkbenchError
 
+from .stills import still
+
 DIGITS = 6  # what a figure that does not turn keeps of its numbers
 OUTSIDE_TRACES = {  # these load maps from outside when drawn
     *("scattergeo", "scattermap", "scattermapbox", "choropleth", "choroplethmap", "choroplethmapbox"),
@@ -22,7 +24,7 @@ def figure_html(figure: dict[str, Any], where: str) -> str:
     height = part["layout"].get("height") or 450
     return (
         f'<figure class="wb-figure" style="--height: {float(height):.0f}px">'
-        f'<div class="wb-stage">{_alt(part["alt"])}</div>{_caption(part["caption"])}{_json(part)}</figure>'
+        f'<div class="wb-stage">{still(part)}</div>{_caption(part["caption"])}{_json(part)}</figure>'
     )
 
 
@@ -37,11 +39,11 @@ def explorer_html(stored: dict[str, Any], where: str) -> str:
         _check_part(part, where)
     baked = stored["baked"]["data"]
     shown = {key: value for key, value in stored.items() if key != "baked"}
-    first = " ".join(part["alt"] for part in stored["frame"])
+    first = "".join(map(still, stored["frame"]))  # all that is there without script
     captions = " ".join(part["caption"] for part in stored["frame"])
     return (
         f'<figure class="wbx wb-explorer" id="explorer-{escape(stored["id"])}">'
-        f'<div class="wb-stage">{_alt(first)}</div>{_caption(captions)}{_json(shown)}'
+        f'<div class="wb-stage">{first}</div>{_caption(captions)}{_json(shown)}'
         f'<script type="text/plain">{baked}</script></figure>'
     )
 
@@ -56,11 +58,6 @@ def _check_part(part: dict[str, Any], where: str) -> None:
             raise WorkbenchError(
                 f"{where}: a {trace['type']} trace loads maps from outside, and the book must not"
             )
-
-
-def _alt(alt: str) -> str:
-    """What is there until script has drawn the figure, and all that is there without script."""
-    return f'<p class="wb-alt">{escape(alt)}</p>'
 
 
 def _caption(caption: str) -> str:

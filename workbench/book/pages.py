@@ -1,10 +1,13 @@
 """The pages that no notebook holds: front page, chapter pages, and the boxes around a lesson."""
 
+import re
 from collections import Counter
 from html import escape
 from os.path import relpath
 from typing import Any
 
+from . import downloads
+from .lesson_map import drawing, needed_by
 from .marks import MARKS, legend, mark
 from .material import Chapter, Material, Page, Row
 
@@ -38,7 +41,8 @@ Python and make:</p>
 {_command("make study")}<p>JupyterLab opens at the first lesson; what you write is never overwritten.</p>
 <p class="wb-made">{_made(book)}</p></div></div>"""
     chapters = f"""<p>{len(book.chapters)} chapters, {len(book.systems)} published systems. {here} of them
-{"is" if here == 1 else "are"} here today. Every mark is one system.</p>{legend(list(counts))}
+{"is" if here == 1 else "are"} here today. Every mark is one system.
+<a href="map.html">Which lesson needs which</a> is a page of its own.</p>{legend(list(counts))}
 <ol class="wb-map">{cards}</ol>"""
     tours = [page.lesson.key for page in book.outside_chapters()]
     chapter_pages = [f"{chapter.folder}/index" for chapter in book.chapters]
@@ -49,9 +53,17 @@ Python and make:</p>
         _raw(ways),
         "## The map",
         _raw(chapters),
-        _toctree([*tours, *chapter_pages, "glossary"]),
+        _toctree([*tours, *chapter_pages, "map", "glossary"]),
     ]
     return "\n\n".join(sections)
+
+
+def map_page(book: Material) -> str:
+    """Every chapter with its lessons, and which lesson needs which."""
+    told = """<p>Every dot is a lesson. An arc leads from a lesson to one that builds on it; the same
+stands in words beside its title. Whatever no arc reaches can be read at once.</p>"""
+    title = "---\nhtml_theme.sidebar_secondary.remove: true\n---\n# What needs what"
+    return "\n\n".join([title, _raw(told + drawing(book))])
 
 
 def chapter_page(book: Material, chapter: Chapter) -> str:
@@ -59,11 +71,13 @@ def chapter_page(book: Material, chapter: Chapter) -> str:
     pages = book.pages_of(chapter)
     lessons = "".join(
         f'<li><a href="{page.lesson.key.split("/")[1]}.html">{escape(page.lesson.title)}</a>'
-        f" <span>{page.lesson.minutes} minutes</span></li>"
+        f" <span>{page.lesson.minutes} minutes, after {_links(page, _before(book, page)) or 'nothing'}</span>"
+        f"</li>"
         for page in pages
     )
     told = (
         f'<ol class="wb-lessons">{lessons}</ol>'
+        '<p><a href="../map.html">The map</a> shows it for all chapters.</p>'
         if pages
         else "<p>No lesson of this chapter is written yet.</p>"
     )
@@ -91,12 +105,7 @@ def header(book: Material, page: Page) -> str:
     took = f"{_number(page.seconds)} s, {_number(run.get('peak_mib'))} MiB measured"
     limit = f", {_number(declared.seconds)} s and {_number(declared.mib)} MiB declared" if declared else ""
     facts.append(("To run", f'{took}<span class="wb-quiet">{limit} ({escape(book.budget)} budget)</span>'))
-    needed = [
-        f'<a href="{_href(page, other.lesson.key)}">{escape(other.lesson.title)}</a>'
-        for other in book.pages
-        if other.lesson.key in lesson.prerequisites
-    ]
-    facts.append(("Read before", ", ".join(needed) or "nothing"))
+    facts.append(("Read before", _links(page, _before(book, page)) or "nothing"))
     if lesson.systems:
         facts.append(("Systems", "".join(_system_link(book, page, key) for key in lesson.systems)))
     if made := _machine(run):
@@ -114,18 +123,42 @@ def header(book: Material, page: Page) -> str:
     return f'<aside class="wb-header" aria-label="About this lesson">{over}<dl>{rows}</dl>{table}</aside>'
 
 
-def footer(page: Page) -> str:
-    """How to go on with the lesson: run it, take it, cite it."""
+def footer(book: Material, page: Page) -> str:
+    """How to go on with the lesson: run it, take it, cite it, read what builds on it."""
     key = page.lesson.key
-    download = relpath(f"downloads/{key}.ipynb", key.rsplit("/", 1)[0])
-    title = escape(page.lesson.title)
+    to_work_in, executed = (_at(page, f"downloads/{name}") for name in downloads.names(page))
     return f"""<aside class="wb-footer" aria-label="Go on with this lesson"><h2>Take it further</h2>
 <div><h3>Open in JupyterLab</h3>{_command("make study")}
 <p>then open <code>{escape(key)}.ipynb</code> in the file list.</p></div>
-<div><h3>Download</h3><p><a href="{escape(download)}" download>The executed notebook</a>, with every output
-on this page.</p></div>
-<div><h3>Cite</h3><p>Kernel Workbench, “{title}”, {escape(str(page.run.get("when", ""))[:10])}. For the
-systems, cite their authors.</p></div></aside>"""
+<div><h3>Download</h3><p><a href="{to_work_in}" download>The notebook to work in</a>, with its exercises
+blank.</p><p><a href="{executed}" download>The executed notebook</a>, with every output <strong>and the
+solutions</strong>.</p></div>
+<div><h3>Next</h3>{_next(book, page)}</div>
+<div class="wb-cite"><h3>Cite</h3>{_cite(page)}</div></aside>"""
+
+
+def _next(book: Material, page: Page) -> str:
+    after = _links(page, needed_by(book, page))
+    told = f"<p>These build on it: {after}.</p>" if after else "<p>No lesson builds on this one yet.</p>"
+    return f'{told}<p><a href="{_at(page, "map.html")}">The map of all lessons</a></p>'
+
+
+def _cite(page: Page) -> str:
+    when = str(page.run.get("when", ""))[:10]
+    title = page.lesson.title
+    name = re.sub(r"\W+", "-", page.lesson.key)
+    entry = "\n".join(
+        [
+            f"@misc{{kernel-workbench-{name},",
+            f"  title = {{{title}}},",
+            "  author = {{The Kernel Workbench team}},",
+            "  howpublished = {Kernel Workbench},",
+            f"  year = {{{when[:4]}}}",
+            "}",
+        ]
+    )
+    return f"""<p>Kernel Workbench, “{escape(title)}”, {escape(when)}. For the systems, cite their authors;
+the lesson names them under its sources.</p><details><summary>BibTeX</summary>{_command(entry)}</details>"""
 
 
 def _card(book: Material, chapter: Chapter) -> str:
@@ -213,8 +246,21 @@ def _system_link(book: Material, page: Page, key: str) -> str:
     return f'<span class="wb-system">{mark(row["state"])} {link}</span>'
 
 
-def _href(page: Page, key: str) -> str:
-    return escape(relpath(f"{key}.html", page.lesson.chapter))
+def _before(book: Material, page: Page) -> list[Page]:
+    return [other for other in book.pages if other.lesson.key in page.lesson.prerequisites]
+
+
+def _links(page: Page, others: list[Page]) -> str:
+    """Links from `page` to other lessons, with commas between."""
+    return ", ".join(
+        f'<a href="{_at(page, f"{other.lesson.key}.html")}">{escape(other.lesson.title)}</a>'
+        for other in others
+    )
+
+
+def _at(page: Page, place: str) -> str:
+    """A file of the book as the lesson's page links to it."""
+    return escape(relpath(place, page.lesson.chapter))
 
 
 def _machine(run: Row) -> str:

@@ -10,6 +10,7 @@ from workbench_widgets.explorer import EXPLORER_MIME, PLOTLY_MIME
 from workbench.errors import WorkbenchError
 
 from .figures import explorer_html, figure_html
+from .help import WHOSE, checked, ladder, reasons
 from .material import Page
 
 Cell = dict[str, Any]
@@ -27,9 +28,7 @@ def prepare(page: Page, header: str, footer: str, lessons: Collection[str]) -> d
 
     `lessons` holds the keys of all lessons in the book; a link to another one is an error.
     """
-    cells = [
-        shown for number, cell in enumerate(page.notebook["cells"], 1) for shown in _shown(cell, number, page)
-    ]
+    cells = _all_shown(page)
     _check_links(cells, page, lessons)
     first = next((i for i, cell in enumerate(cells) if cell["cell_type"] == "markdown"), None)
     title = HEADING.match(_source(cells[first])) if first is not None else None
@@ -50,13 +49,58 @@ def prepare(page: Page, header: str, footer: str, lessons: Collection[str]) -> d
     }
 
 
+def is_machinery(cell: Cell) -> bool:
+    """Whether a cell serves graders and test runs and not readers."""
+    metadata = cell.get("metadata", {})
+    graded = metadata.get("nbgrader", {})
+    return bool(
+        GONE_TAGS & set(metadata.get("tags", ())) or (graded.get("grade") and not graded.get("solution"))
+    )
+
+
+def _all_shown(page: Page) -> list[Cell]:
+    """What readers see of every cell; an exercise is followed by its help, its result by whose it is."""
+    cells = [
+        (number, cell) for number, cell in enumerate(page.notebook["cells"], 1) if not is_machinery(cell)
+    ]
+    found: list[Cell] = []
+    solved = False
+    for at, (number, cell) in enumerate(cells):
+        shown = _shown(cell, number, page)
+        asked = checked(_source(cell)) if cell["cell_type"] == "code" else None
+        if cell["cell_type"] == "code" and SOLUTION.search(_source(cell)):
+            solved = True
+            blank, solution = shown
+            if name := _next_exercise(cells[at + 1 :]):
+                shown = [blank, _raw(ladder(name)), solution, _raw(reasons(name))]
+            if solution["outputs"]:
+                solution["outputs"].insert(0, _said(WHOSE))
+        elif asked and solved and shown[0]["outputs"]:
+            shown[0]["outputs"].insert(0, _said(WHOSE))
+            solved = False
+        elif asked:
+            found.append(_raw(ladder(asked)))
+        found += shown
+    return found
+
+
+def _next_exercise(cells: list[tuple[int, Cell]]) -> str | None:
+    """The exercise that is checked first in these cells, before another one begins."""
+    for _, cell in cells:
+        if cell["cell_type"] == "code" and SOLUTION.search(_source(cell)):
+            return None
+        if cell["cell_type"] == "code" and (name := checked(_source(cell))):
+            return name
+    return None
+
+
+def _said(html: str) -> dict[str, Any]:
+    return {"output_type": "display_data", "data": {"text/html": html}, "metadata": {}}
+
+
 def _shown(cell: Cell, number: int, page: Page) -> list[Cell]:
     """The cells that readers see instead of this one."""
-    metadata = cell.get("metadata", {})
-    tags = set(metadata.get("tags", ()))
-    graded = metadata.get("nbgrader", {})
-    if tags & GONE_TAGS or (graded.get("grade") and not graded.get("solution")):
-        return []
+    tags = set(cell.get("metadata", {}).get("tags", ()))
     if cell["cell_type"] != "code":
         return [_markdown(_source(cell))]
     source = _source(cell)
@@ -87,6 +131,10 @@ def _output(output: dict[str, Any], where: str) -> dict[str, Any]:
         return _html_output(output, explorer_html(data[EXPLORER_MIME], where))
     if PLOTLY_MIME in data:
         return _html_output(output, figure_html(data[PLOTLY_MIME], where))
+    if "text/html" not in data and any(kind.startswith("image/") for kind in data):
+        raise WorkbenchError(
+            f"{where}: the image has no text alternative; Picture(…, alt=…) or a figure of views has one"
+        )
     return output
 
 

@@ -1,11 +1,13 @@
 """The counting build as a module on disk, where numba can keep what it has compiled."""
 
 import builtins
+import contextlib
 import hashlib
 import importlib.util
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -25,6 +27,8 @@ HELPERS = {
     "workbench.counting.cache": ("NOW", "SHIFT", "TAGS", "visit"),
     "workbench.counting.runs": ("TALLY", "BLOCKS", "turn", "place", "address_of"),
 }
+MOST_BUILDS = 200  # kept on disk
+SAME_TIME = 10**9  # of every build: its name tells its content
 KEPT_OPTIONS = ("fastmath", "error_model")  # those that change what is computed
 
 
@@ -68,10 +72,13 @@ def module_text(plan: Plan, source: Source) -> str:
             kind = type(value).__name__
             raise where.refuse(line, f"{name} is a {kind} from outside, which cannot be followed; pass it")
         lines.append(text)
-    options = "".join(
-        f", {name}={source.options[name]!r}" for name in KEPT_OPTIONS if source.options.get(name)
-    )
-    for text in plan.texts:
+    for name, value in sorted(plan.constants.items()):
+        if (constant := spell_number(value)) is not None:
+            lines.append(f"# {name} = {constant}")  # compiled in: another value is another build
+    for where, text in plan.texts:
+        options = "".join(
+            f", {name}={where.options[name]!r}" for name in KEPT_OPTIONS if where.options.get(name)
+        )
         lines += ["", "", f"@njit(cache=True, boundscheck=True{options})", text]
     return "\n".join(lines)
 
@@ -94,8 +101,10 @@ def spell_number(value: Any) -> str | None:
     match value:
         case np.generic():
             return f"__import__('numpy').{value.dtype.name}({spell_number(value.item())})"
-        case bool() | int() | str() | None:
+        case bool() | str() | None:
             return repr(value)
+        case int():
+            return repr(int(value))  # an IntEnum too
         case float():
             return f"float.fromhex({value.hex()!r})"
         case complex():
@@ -109,8 +118,10 @@ def spell_number(value: Any) -> str | None:
 def _import(name: str, text: str) -> ModuleType:
     path = _folder() / f"{name}.py"
     if not path.exists():
-        beside = path.with_suffix(f".{os.getpid()}")
+        _forget_oldest(path.parent)
+        beside = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
         beside.write_text(text, encoding="utf-8")
+        os.utime(beside, (SAME_TIME, SAME_TIME))  # else two processes would void each other's machine code
         beside.replace(path)
     spec = importlib.util.spec_from_file_location(f"workbench_counted_{name}", path)
     assert spec is not None
@@ -119,6 +130,15 @@ def _import(name: str, text: str) -> ModuleType:
     sys.modules[spec.name] = module  # numba's cache finds functions by their module
     spec.loader.exec_module(module)
     return module
+
+
+def _forget_oldest(folder: Path) -> None:
+    """Leaves the latest builds; whoever has loaded an older one keeps it in memory."""
+    with contextlib.suppress(OSError):  # another process tidies too
+        builds = sorted(folder.glob("*.py"), key=lambda path: path.stat().st_ctime)
+        for old in builds[: max(0, len(builds) - MOST_BUILDS)]:
+            for path in (*folder.glob(f"__pycache__/{old.stem}.*"), old):
+                path.unlink(missing_ok=True)
 
 
 def _folder() -> Path:

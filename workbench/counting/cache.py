@@ -59,7 +59,7 @@ LRU, PLRU, ANY = range(3)
 COMPULSORY, CAPACITY, CONFLICT = 1, 2, 3
 KINDS = 4
 NEVER = -1  # GROUPS: no line may be fast, since every single access is looked at
-LOG_FIELDS = 3  # pair, address, whether it stores
+LOG_FIELDS = 4  # pair, address, whether it stores, the level that held it (LEVELS: memory)
 MAP_TIMES, MAP_PLACES = 256, 128  # cells are powers of two wide, in accesses and lines
 
 
@@ -135,8 +135,6 @@ def visit(book, memory, address, pair, store, now):
     line = address >> m[SHIFT]
     if line < 0 or line >= m[LINES]:
         raise IndexError("an access outside every array")
-    if m[LOG]:
-        log(m, address, pair, store)
     if m[REUSE]:
         reuse(m, line, pair // m[SITES])
 
@@ -156,6 +154,8 @@ def visit(book, memory, address, pair, store, now):
             break
         m[m[level + MISSES] + pair * KINDS + kind] += 1
         draw(m, level, line, now)
+    if m[LOG]:
+        log(m, address, pair, store, found)
 
     for number in range(found - 1, -1, -1):  # outermost first: what it throws out may leave the inner ones
         level = FIRST_LEVEL + number * LEVEL
@@ -370,7 +370,7 @@ def halve(m, level):
 
 
 @compiled
-def log(m, address, pair, store):
+def log(m, address, pair, store, level):
     """Keeps an access in order; one too many is the caller's error to explain."""
     if m[LOGGED] == m[LOG_ROOM]:
         raise OverflowError("more accesses than the trace has room for")
@@ -378,6 +378,7 @@ def log(m, address, pair, store):
     m[entry] = pair
     m[entry + 1] = address
     m[entry + 2] = store
+    m[entry + 3] = level
     m[LOGGED] += 1
 
 

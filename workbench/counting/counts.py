@@ -91,6 +91,27 @@ class Counts:
             found[f"{name} write-backs"] = Quantity(level.writebacks.total, "", "simulated")
         return found
 
+    def table(self) -> list[dict[str, Any]]:
+        """A row for each array and quantity (and each kind of operation, with array ""), with provenance."""
+        tallies = {
+            ("loads", "", "counted"): self.loads,
+            ("stores", "", "counted"): self.stores,
+            ("bytes", "B", "counted"): self.bytes,
+            ("bytes_unique", "B", "counted"): self.bytes_unique,
+        }
+        for name, level in self.cache.items():
+            tallies[f"{name} misses", "", "simulated"] = level.misses
+            tallies[f"{name} write-backs", "", "simulated"] = level.writebacks
+        heads = "array", "quantity", "value", "unit", "provenance"
+        rows: list[tuple[Any, ...]] = [
+            (array, what, value, unit, provenance)
+            for (what, unit, provenance), tally in tallies.items()
+            for array, value in tally.items()
+        ]
+        rows += [("", kind, number, "", "counted") for kind, number in self.ops.items()]
+        rows.append(("", "flops", self.flops, "flop", "counted"))
+        return [dict(zip(heads, row, strict=True)) for row in rows]
+
     def __str__(self) -> str:
         heads = ["array", "loads", "stores", "bytes touched", *(f"{name} misses" for name in self.cache)]
         rows = [
@@ -134,13 +155,15 @@ def count(
 
     What cannot be counted exactly is refused with line and reason; so is an index outside its array.
     """
-    if machine is not None and geometry is not None:
-        raise WorkbenchError("count takes a machine or a geometry, not both")
-    if machine is not None:
-        geometry = Geometry.of(machine)
-    geometry = geometry or Geometry([])
-    run = Run(kernel, args, geometry, classes, reuse, arena=arena)
+    run = Run(kernel, args, geometry_of(machine, geometry), classes, reuse, arena=arena)
     return run.counts(by_line)
+
+
+def geometry_of(machine: Any, geometry: Geometry | None) -> Geometry:
+    """The caches that the caller asked for; none if it did not."""
+    if machine is not None and geometry is not None:
+        raise WorkbenchError("give a machine or a geometry, not both")
+    return Geometry.of(machine) if machine is not None else geometry or Geometry([])
 
 
 class Run:
@@ -163,10 +186,15 @@ class Run:
         arrays = {name: value for name, value in self.args.items() if isinstance(value, np.ndarray)}
         self.names, self.sites = plan.arrays, plan.sites
         self.local = range(len(arrays), len(plan.arrays))
+        if too_large := [site for site in plan.sites if site.size > geometry.line]:
+            raise WorkbenchError(
+                f"elements of {too_large[0].array} have {too_large[0].size} bytes, more than a line of "
+                f"{geometry.line}"
+            )
         self.places = place_arrays(list(arrays), list(arrays.values()), geometry.line)
         self.pairs = (len(plan.arrays), len(plan.sites))
         self._set_up(log, arena if self.local else 0)
-        self.result = self._execute(arena)
+        self.result = self._execute(arena, log)
 
     def _set_up(self, log: int, arena: int) -> None:
         plan, line = self.build.plan, self.geometry.line
@@ -201,18 +229,24 @@ class Run:
         self.table(runs.BITS, arrays)[:] = [place.bit for place in self.places] + [1] * len(self.local)
         self.marks = np.zeros((len(owners) * line) >> self.unit, np.uint8)
 
-    def _execute(self, arena: int) -> Any:
+    def _execute(self, arena: int, log: int) -> Any:
         state: list[Any] = []
         for number, place in enumerate(self.places):
             state += [place.address, number * self.pairs[1]]
+        name = self.build.source.name
         try:
             return self.build.function(*self.args.values(), *state, self.book, self.memory, self.marks)
         except IndexError as error:
-            name = self.build.source.name
             raise WorkbenchError(f"{name} accesses an array outside its shape: {error}") from error
+        except OverflowError as error:
+            if not log or self.memory[cache.LOGGED] < log:
+                raise  # the kernel's own
+            raise WorkbenchError(
+                f"{name} makes more than {log:,} accesses: trace a smaller call, or give most="
+            ) from error
         except MemoryError as error:
             raise WorkbenchError(
-                f"{self.build.source.name} allocates more than arena = {arena} bytes of arrays: give a "
+                f"{name} allocates more than arena = {arena} bytes of arrays: give a "
                 f"larger arena, or allocate outside the loop"
             ) from error
 
@@ -279,7 +313,7 @@ class Run:
     def _lines(self, tally: np.ndarray, misses: np.ndarray, ops: list[Any]) -> Iterator[Line]:
         plan = self.build.plan
         for source in plan.sources:
-            for number, text in enumerate(source.lines, source.first_line):
+            for number, text in source.numbered:
                 here = [n for n, s in enumerate(self.sites) if (s.file, s.line) == (source.file, number)]
                 done = [(op, n) for op, n in ops if (op.file, op.line) == (source.file, number)]
                 floats = _sum(done, floats=True)

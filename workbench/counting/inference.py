@@ -13,9 +13,10 @@ from numba.core import errors, ir
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import AnalysisPass, register_pass
 from numba.core.typed_passes import NopythonTypeInference
+from numba.core.untyped_passes import InlineInlinables
 
+from workbench.counting.normal import Normal
 from workbench.counting.source import Source
-from workbench.errors import WorkbenchError
 
 
 @dataclass(frozen=True)
@@ -62,24 +63,27 @@ class _TypesOnly(CompilerBase):
     def define_pipelines(self) -> list[Any]:
         passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
         passes.add_pass_after(_Stop, NopythonTypeInference)
+        passes.passes = [one for one in passes.passes if one[0] is not InlineInlinables]  # calls stay calls
         passes.finalize()
         return [passes]
 
 
-def infer(source: Source, normal: ast.FunctionDef, arguments: tuple[types.Type, ...]) -> Facts:
-    """Types for a call with `arguments`; `normal` is numbered by its own lines."""
-    module = ast.Module([normal], [])
+def infer(source: Source, normal: Normal, arguments: tuple[types.Type, ...]) -> Facts:
+    """Types for a call with `arguments`, by line of the normal form."""
+    module = ast.Module([normal.tree], [])
     names = dict(source.names)
     exec(compile(module, f"<normal form of {source.name}>", "exec"), names)
-    function = njit(names[normal.name], pipeline_class=_TypesOnly)
+    function = njit(names[normal.tree.name], pipeline_class=_TypesOnly)
     try:
         function.compile(arguments)
     except _Typed as stopped:
         return _read(stopped.state)  # type: ignore[attr-defined]
     except errors.NumbaError as error:
         given = ", ".join(map(str, arguments))
-        reason = next((line for line in str(error).splitlines() if line.strip()), "no reason given")
-        raise WorkbenchError(f"numba cannot compile {source.name} for ({given}): {reason}") from error
+        said = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = next((line for line in said if not line.startswith("Failed in")), "no reason given")
+        line = normal.origin.get(getattr(getattr(error, "loc", None), "line", 0), source.first_line)
+        raise source.refuse(line, f"numba cannot compile this for ({given}): {reason}") from error
     raise AssertionError("the compiler went past its types")
 
 

@@ -199,6 +199,8 @@ class Normalizer:
         """`while test` becomes an endless loop that tests first."""
         outer, self.block = self.block, []
         test = self.test(node.test)
+        if any(isinstance(part, ast.Break | ast.Continue) for s in node.orelse for part in ast.walk(s)):
+            raise self.source.refuse(node.orelse[0].lineno, "break or continue in the else of a while")
         leave = [*self.body(node.orelse), at(node, ast.Break())]
         self.emit(node.test, ast.If(test, [ast.Pass()], leave))
         inner, self.block = [*self.block, *self.body(node.body)], outer

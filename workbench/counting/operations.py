@@ -22,7 +22,7 @@ KINDS: dict[Any, str] = {
     operator.lshift: "shift",
     operator.rshift: "shift",
 } | dict.fromkeys([operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne], "compare")
-FREE = {operator.not_, operator.is_, operator.is_not, operator.contains}
+FREE = {operator.not_}
 SAME = {
     "absolute": "abs",
     "fabs": "abs",
@@ -41,7 +41,8 @@ SAME = {
 }
 # They choose, or change a sign, but round nothing: shown, but not part of `flops`.
 EXACT = {"compare", "min", "max", "abs", "neg", "pos", "floor", "ceil", "round", "trunc", "sign", "copysign"}
-EXACT |= {"isnan", "isinf", "isfinite", "signbit", "conjugate", "conj"}
+EXACT |= {"isnan", "isinf", "isfinite", "signbit", "frexp", "ldexp", "modf"}
+EXACT |= {f"complex {kind}" for kind in ("neg", "pos", "conjugate", "conj", "isnan", "isinf", "isfinite")}
 # A complex operation in real ones; what is not here is counted whole, as "complex ...".
 COMPLEX = {
     "add": {"add": 2},
@@ -63,4 +64,4 @@ def kinds(
 
 def is_flop(kind: str) -> bool:
     """Whether an operation on floats of this kind rounds."""
-    return kind.removeprefix("complex ") not in EXACT
+    return kind not in EXACT

@@ -37,7 +37,10 @@ class Source:
     @cached_property
     def tree(self) -> ast.FunctionDef:
         """The function, numbered as its file is."""
-        tree = ast.parse(self.text).body[0]
+        try:
+            tree = ast.parse(self.text).body[0]
+        except SyntaxError:  # a lambda's lines need not be whole statements
+            tree = ast.Pass()
         if not isinstance(tree, ast.FunctionDef):
             raise WorkbenchError(f"a kernel must be a function under def, but {self.name} is not")
         return ast.increment_lineno(tree, self.first_line - 1)
@@ -45,6 +48,11 @@ class Source:
     @cached_property
     def lines(self) -> list[str]:
         return self.text.splitlines()
+
+    @property
+    def numbered(self) -> list[tuple[int, str]]:
+        """All lines with their numbers in the file."""
+        return list(enumerate(self.lines, self.first_line))
 
     def line(self, number: int) -> str:
         """The text of a line of its file."""
@@ -114,5 +122,5 @@ def _read(dispatcher: Dispatcher) -> Source:
         file=inspect.getfile(function),
         first_line=first,
         function=function,
-        options=dict(dispatcher.targetoptions),
+        options=dispatcher.targetoptions | {"locals": dispatcher.locals},
     )

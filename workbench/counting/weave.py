@@ -81,7 +81,8 @@ class Plan:
     blocks: int = 0
     functions: dict[tuple[Any, tuple[types.Type, ...]], str] = field(default_factory=dict)
     sources: list[Source] = field(default_factory=list)
-    texts: list[str] = field(default_factory=list)
+    texts: list[tuple[Source, str]] = field(default_factory=list)
+    constants: dict[str, Any] = field(default_factory=dict)
     outside: dict[str, tuple[Any, int, Source]] = field(default_factory=dict)
     prefixes: set[str] = field(default_factory=set)
 
@@ -102,7 +103,7 @@ class Plan:
             name = f"{source.name}_{len(self.functions)}"
             text = Weaver(self, source, arguments, name).text()
             self.functions[key] = name
-            self.texts.append(text)
+            self.texts.append((source, text))
         return self.functions[key]
 
 
@@ -111,9 +112,13 @@ class Weaver:
 
     def __init__(self, plan: Plan, source: Source, arguments: tuple[types.Type, ...], name: str) -> None:
         self.plan, self.source, self.arguments, self.function = plan, source, arguments, name
+        if source.options.get("locals"):
+            raise source.refuse(
+                source.first_line, "types given by locals= are not followed; convert in the text"
+            )
         self.is_root = not plan.texts and len(plan.functions) == 1
         self.normal = normalize(source)
-        self.facts = infer(source, self.normal.tree, arguments)
+        self.facts = infer(source, self.normal, arguments)
         self.flow = follow(source, self.normal, self.facts)
         self.p = self.normal.prefix
         self.parameters = [argument.arg for argument in self.normal.tree.args.args]
@@ -193,6 +198,8 @@ class Weaver:
                 head = f"while {ast.unparse(test)}:"
             case ast.If(test):
                 head = f"if {ast.unparse(test)}:"
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id in self.flow.roots:
+            self.refuse("the truth of an array hides its loads; compare an element")
         out = [head, indent(self.body(node.body))]
         if node.orelse:
             out += ["else:", indent(self.body(node.orelse))]
@@ -248,29 +255,37 @@ class Weaver:
         return [text]
 
     def operation(self, node: ast.stmt, value: ast.expr) -> None:
+        if isinstance(value, ast.Compare) and isinstance(value.ops[0], ast.Is | ast.IsNot):
+            return  # settled by types, before anything runs
         fact = self.fact(node, "operation")
         if fact is None:
             return
         if any(map(is_array, (*fact.operands, fact.result))):
-            if fact.what in operations.FREE:
-                return
             self.refuse("arithmetic on whole arrays hides its loop; write the loop out")
         if fact.what in operations.FREE:
             return
         if fact.what not in operations.KINDS:
             self.refuse(f"{getattr(fact.what, '__name__', fact.what)} is not an operation that is counted")
+        if parts := [p for kind in fact.operands if isinstance(kind, types.BaseTuple) for p in flatten(kind)]:
+            if all(isinstance(part, types.Integer) for part in parts):
+                return  # shapes compared or joined: no arithmetic
+            self.refuse("an operation on a whole tuple hides those on its parts; write them out")
         self.count(operations.KINDS[fact.what], fact.operands, fact.result)
 
     def call(self, node: ast.stmt, value: ast.Call) -> list[str]:
         called = outside(value.func, self.normal.local, self.source)
-        fact = self.fact(node, "call")
         text = ast.unparse(node)
+        if called is print:
+            if any(isinstance(given, ast.Name) and given.id in self.flow.roots for given in value.args):
+                self.refuse("printing an array hides its loads; print its elements")
+            return [text]
+        fact = self.fact(node, "call")
         if fact is None:
             return [text]
         if isinstance(called, Dispatcher):
             return self.call_kernel(node, value, called, fact)
         operands = tuple(part for operand in fact.operands for part in flatten(operand))
-        if called is len or called is print or called is range or isinstance(fact.what, types.NumberClass):
+        if called is len or called is range or isinstance(fact.what, types.NumberClass):
             return [text]
         if any(map(is_array, (*operands, fact.result))):
             self.refuse("a function of whole arrays hides its loads and stores; write the loop out")
@@ -333,6 +348,8 @@ class Weaver:
         load = self.facts.at(node.lineno, "load")
         if isinstance(value, ast.Subscript) and load and any(map(is_array, flatten(load.operands[1]))):
             self.refuse("an array as an index hides its loads; write the loop out")
+        if isinstance(value, ast.Attribute) and value.attr == "imag" and not self.is_complex(parent):
+            self.refuse("real numbers have no imaginary part; numba makes a new array of zeros")
         follow_id = [f"{p}{name}_id = {self.id_of(parent)}"] if self.flow.mixed(name) else []
         return [
             *renew,
@@ -342,6 +359,10 @@ class Weaver:
             f"{p}{name}_at = {p}from + {p}address_of({name})",
             self.shape_of(name),
         ]
+
+    def is_complex(self, name: str | None) -> bool:
+        kinds = self.facts.names[name] if name else set()
+        return all(isinstance(getattr(kind, "dtype", None), types.Complex) for kind in kinds)
 
     def refuse_array(self, node: ast.stmt, value: ast.expr) -> NoReturn:
         if isinstance(value, ast.BinOp | ast.UnaryOp | ast.Compare):
@@ -531,7 +552,13 @@ class Weaver:
             if isinstance(part, ast.Name) and part.id not in self.normal.local:
                 found = outside(part, self.normal.local, self.source)
                 if part.id != "range" and not isinstance(found, Dispatcher):
-                    self.plan.outside[part.id] = (found, self.line, self.source)
+                    known, _, where = self.plan.outside.setdefault(part.id, (found, self.line, self.source))
+                    if known is not found and repr(known) != repr(found):
+                        self.refuse(f"{part.id} means something else here than in {where.name}; rename one")
+            elif isinstance(part, ast.Attribute):
+                found = outside(part, self.normal.local, self.source)
+                if found is not None:
+                    self.plan.constants[ast.unparse(part)] = found
 
     def fact(self, node: ast.stmt, kind: str) -> Fact | None:
         """Numba's fact about the statement; constants that Python has folded have none."""

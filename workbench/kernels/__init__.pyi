@@ -1,9 +1,137 @@
+from .attention import attention
+from .attention_naive import attention_naive
+from .attention_tiled import attention_tiled, attention_tiled_heads
+from .attention_windowed import attention_windowed
 from .convolution import depthwise_conv2d, depthwise_conv2d_input_grad, depthwise_conv2d_weight_grad
-from .fft_convolution import fft_depthwise_conv2d
+from .convolution_loops import conv1d_direct, conv2d_cost, conv2d_direct
+from .cost import Cost
+from .dense_convolution import conv1d, conv2d
+from .fft_convolution import fft_conv1d, fft_conv2d, fft_depthwise_conv2d
+from .five_point import jacobi, stencil, stencil_cost, stencil_sweeps, stencil_tiled, stencil_wavefront
+from .im2col_convolution import im2col, im2col_conv2d, im2col_cost, im2col_direct
+from .long_convolution import long_convolution, long_convolution_direct
+from .matmul import (
+    matmul_blocked,
+    matmul_cost,
+    matmul_ijk,
+    matmul_ikj,
+    matmul_jik,
+    matmul_jki,
+    matmul_kij,
+    matmul_kji,
+)
+from .packed_matmul import packed_matmul
+from .scan import prefix_sum, selective_scan
+from .scan_blelloch import scan_blelloch
+from .scan_blocked import scan_blocked
+from .scan_selective import selective_scan_blocked, selective_scan_serial
+from .scan_serial import scan_serial
+from .separable import separable_conv2d, separable_cost, separate
+from .softmax import softmax
+from .softmax_exp import exp32
+from .softmax_online import softmax_online, softmax_online_blocked
+from .softmax_three_pass import softmax_recompute, softmax_reload
+from .softmax_two_pass import softmax_two_pass, softmax_two_pass_rows
+from .sparse import sparse_matmul, sparse_matmul_inner, sparse_matmul_outer, sparse_matvec
+from .sparse_inner import spgemm_inner
+from .sparse_outer import spgemm_outer
+from .sparse_rowwise import spgemm_rowwise
+from .sparse_vector import csr_matvec, csr_matvec_parallel
+from .stream import (
+    parallel_add,
+    parallel_copy,
+    parallel_scale,
+    parallel_triad,
+    stream_add,
+    stream_copy,
+    stream_cost,
+    stream_scale,
+    stream_triad,
+)
+from .transposition import transpose, transpose_blocked, transpose_cost, transposed
+from .winograd import transform_kernels, winograd_conv2d, winograd_tile, winograd_tile_cost
 
 __all__ = [
+    "Cost",
+    "attention",
+    "attention_naive",
+    "attention_tiled",
+    "attention_tiled_heads",
+    "attention_windowed",
+    "conv1d",
+    "conv1d_direct",
+    "conv2d",
+    "conv2d_cost",
+    "conv2d_direct",
+    "csr_matvec",
+    "csr_matvec_parallel",
     "depthwise_conv2d",
     "depthwise_conv2d_input_grad",
     "depthwise_conv2d_weight_grad",
+    "exp32",
+    "fft_conv1d",
+    "fft_conv2d",
     "fft_depthwise_conv2d",
+    "im2col",
+    "im2col_conv2d",
+    "im2col_cost",
+    "im2col_direct",
+    "jacobi",
+    "long_convolution",
+    "long_convolution_direct",
+    "matmul_blocked",
+    "matmul_cost",
+    "matmul_ijk",
+    "matmul_ikj",
+    "matmul_jik",
+    "matmul_jki",
+    "matmul_kij",
+    "matmul_kji",
+    "packed_matmul",
+    "parallel_add",
+    "parallel_copy",
+    "parallel_scale",
+    "parallel_triad",
+    "prefix_sum",
+    "scan_blelloch",
+    "scan_blocked",
+    "scan_serial",
+    "selective_scan",
+    "selective_scan_blocked",
+    "selective_scan_serial",
+    "separable_conv2d",
+    "separable_cost",
+    "separate",
+    "softmax",
+    "softmax_online",
+    "softmax_online_blocked",
+    "softmax_recompute",
+    "softmax_reload",
+    "softmax_two_pass",
+    "softmax_two_pass_rows",
+    "sparse_matmul",
+    "sparse_matmul_inner",
+    "sparse_matmul_outer",
+    "sparse_matvec",
+    "spgemm_inner",
+    "spgemm_outer",
+    "spgemm_rowwise",
+    "stencil",
+    "stencil_cost",
+    "stencil_sweeps",
+    "stencil_tiled",
+    "stencil_wavefront",
+    "stream_add",
+    "stream_copy",
+    "stream_cost",
+    "stream_scale",
+    "stream_triad",
+    "transform_kernels",
+    "transpose",
+    "transpose_blocked",
+    "transpose_cost",
+    "transposed",
+    "winograd_conv2d",
+    "winograd_tile",
+    "winograd_tile_cost",
 ]

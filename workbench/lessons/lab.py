@@ -36,7 +36,8 @@ def open_lab(
 def lab_command(target: Path, args: Sequence[str] = (), root: Path | None = None) -> list[str]:
     """The command that `open_lab` starts; `--allow-root` only for root, whom Jupyter refuses otherwise."""
     command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={target.resolve()}"]
-    # page_config.json beside this file: no question about news over the first lesson, no look for updates
+    # page_config.json beside this file: no question about news over the first lesson, no look for updates,
+    # and nbgrader's buttons only where a class has them, which starts JupyterLab in its own way
     command.append(f"--LabApp.app_settings_dir={Path(__file__).resolve().parent}")
     if lesson := next_lesson(target, root):
         place = chain(target, lesson)[-1].relative_to(target).as_posix()

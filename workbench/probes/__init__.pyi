@@ -1,3 +1,4 @@
+from .attentions import AttentionMap, attending, attention
 from .cost import Cost, LayerCost, cost
 from .effective_field import (
     EffectiveField,
@@ -8,17 +9,26 @@ from .effective_field import (
     untrained,
 )
 from .maps import Moments, crossness, mass_radius, moments
+from .probing import Part, Probe, probe
 from .receptive_field import Axis, ReceptiveField, receptive_field
 from .rules import rule
+from .watching import Row, Watch, statistics, watch
 
 __all__ = [
+    "AttentionMap",
     "Axis",
     "Cost",
     "EffectiveField",
     "LayerCost",
     "Moments",
+    "Part",
+    "Probe",
     "ReceptiveField",
+    "Row",
+    "Watch",
     "across_sizes",
+    "attending",
+    "attention",
     "cost",
     "crossness",
     "effective_field",
@@ -26,7 +36,10 @@ __all__ = [
     "image_batch",
     "mass_radius",
     "moments",
+    "probe",
     "receptive_field",
     "rule",
+    "statistics",
     "untrained",
+    "watch",
 ]

@@ -1,32 +1,28 @@
 """What a torch module costs at one input shape, by formula: parameters, operations, bytes.
 
-The module runs once on shapes alone, and every operation that torch dispatches is priced:
-
-    multiply-adds   convolution   outputs * inputs per group * kernel positions
-                    matrix product   rows * inner * columns (attention: both of its products)
-    flops           2 per multiply-add; 1 per output number of every other operation that computes
-                    (normalising, comparing, adding), 1 per input number of one that summarises
-    bytes           every operation reads its inputs and weights once and writes its output once;
-                    nothing is kept in a cache and nothing is fused
-
-The formulas describe the module as written. How long it takes is a question for a clock.
+The module runs once on shapes alone, and every operator that torch dispatches has its price looked up in
+`workbench.probes.prices`. The formulas describe the module as written: attention runs its single operators,
+not one fused call. `probe` runs a model on real numbers, and tells of memory kept and of time, too.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch import nn
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensorMode,
+)
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from workbench.errors import WorkbenchError
 from workbench.probes._modules import checked_shape, evaluated, kind_of_numbers, the_module
+from workbench.probes._running import Running, composite
+from workbench.probes.prices import price
 from workbench.quantity import Quantity
 
 
@@ -47,8 +43,8 @@ class Cost:
     """Totals as quantities by formula, and the parts that they are sums of.
 
     parameters: numbers that training would change, shared ones once. macs: multiply-adds.
-    flops and bytes: as the module's head says. unpriced: operations without a formula of their own; they
-    were taken at one flop per output number, which may be far too little.
+    flops and bytes: as `workbench.probes.prices` says. unpriced: operations without a formula; their bytes
+    are in the sum, their flops are not.
     """
 
     parameters: Quantity
@@ -88,6 +84,7 @@ def cost(module: nn.Module, input_shape: Sequence[int]) -> Cost:
     """Parameters, operations and bytes of one forward pass, in evaluation mode.
 
     input_shape: [batch, channels, one to three sizes]; operations and bytes are for the whole batch.
+    A module that looks at values to decide what to do has no cost by shape, and is refused.
 
     >>> cost(torch.nn.Conv2d(3, 8, 3, padding=1, bias=False), (1, 3, 32, 32)).macs.value
     221184
@@ -95,16 +92,19 @@ def cost(module: nn.Module, input_shape: Sequence[int]) -> Cost:
     module, shape = the_module(module), checked_shape(input_shape)
     dtype, _ = kind_of_numbers(module)
     layers = {part: LayerCost(name, type(part).__name__) for name, part in module.named_modules()}
-    counted: set[nn.Parameter] = set()
-    for part, layer in layers.items():
-        own = set(part.parameters(recurse=False)) - counted
-        layer.parameters = sum(parameter.numel() for parameter in own)
-        counted |= own
-    prices = _Prices(layers)
+    for part, parameters in own_parameters(module).items():
+        layers[part].parameters = parameters
+    running = Running(module)
+    prices = _Prices(layers, module, running)
     shapes_only = FakeTensorMode(allow_non_fake_inputs=True)
-    with evaluated(module), torch.no_grad(), _as_written(), shapes_only, prices.follow(), prices:
+    with evaluated(module), torch.no_grad(), _as_written(), shapes_only, running.follow(), prices:
         try:
             module(torch.empty(shape, dtype=dtype))
+        except (DataDependentOutputException, DynamicOutputShapeException) as error:
+            raise WorkbenchError(
+                f"{type(module).__name__} decides by the values of its input ({error.func}), so that shapes "
+                "do not tell what it costs: probe(model, x) runs it on a real input"
+            ) from None
         except Exception as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise WorkbenchError(
@@ -121,50 +121,19 @@ def cost(module: nn.Module, input_shape: Sequence[int]) -> Cost:
     )
 
 
+def own_parameters(model: nn.Module) -> dict[nn.Module, int]:
+    """How many parameters each part holds itself; one that several parts share counts for the first."""
+    counted: set[nn.Parameter | None] = {None}
+    numbers = {}
+    for part in model.modules():
+        own = set(part._parameters.values()) - counted
+        numbers[part] = sum(parameter.numel() for parameter in own if parameter is not None)
+        counted |= own
+    return numbers
+
+
 def _sum(layers: Sequence[LayerCost], what: str, unit: str) -> Quantity:
     return Quantity(sum(getattr(layer, what) for layer in layers), unit, "formula")
-
-
-# Multiply-adds of the operations that have them -------------------------------------------------
-
-
-def _convolution(args: Sequence[Any], out: Tensor) -> int:
-    image, weight, transposed = args[0], args[1], args[6]
-    return (image if transposed else out).numel() * prod(weight.shape[1:])
-
-
-def _product(args: Sequence[Any], out: Tensor) -> int:
-    return out.numel() * args[0].shape[-1]
-
-
-def _product_with_bias(args: Sequence[Any], out: Tensor) -> int:
-    return out.numel() * args[1].shape[-1]
-
-
-def _attention(args: Sequence[Any], out: Any) -> int:
-    query, key, value = args[:3]
-    return prod(query.shape[:-1]) * key.shape[-2] * (query.shape[-1] + value.shape[-1])
-
-
-MACS: dict[str, Callable[[Sequence[Any], Any], int]] = {
-    "convolution": _convolution,
-    "mm": _product,
-    "bmm": _product,
-    "mv": _product,
-    "dot": _product,
-    "linear": _product,
-    "addmm": _product_with_bias,
-    "baddbmm": _product_with_bias,
-    "addmv": _product_with_bias,
-    "_scaled_dot_product_flash_attention_for_cpu": _attention,
-    "_scaled_dot_product_flash_attention": _attention,
-    "_scaled_dot_product_efficient_attention": _attention,
-}
-BIASED = ("addmm", "baddbmm", "addmv")  # one more flop per output; a convolution's bias is its third argument
-MOVING = ("cat", "stack", "clone", "copy_", "_to_copy", "constant_pad_nd", "index", "pixel_shuffle", "roll")
-MAKING = ("empty", "new_", "zeros", "ones", "full")
-SUMMARISING = ("pool", "mean", "sum", "amax", "amin", "var", "std")
-NORMALISING = ("norm", "softmax", "upsample", "pad1d", "pad2d", "pad3d", "cumsum", "glu")
 
 
 @contextmanager
@@ -181,48 +150,24 @@ def _as_written() -> Iterator[None]:
 class _Prices(TorchDispatchMode):
     """Prices every operation as torch dispatches it, and books it on the part that runs it."""
 
-    def __init__(self, layers: Mapping[nn.Module, LayerCost]) -> None:
+    def __init__(self, layers: Mapping[nn.Module, LayerCost], module: nn.Module, running: Running) -> None:
         super().__init__()
-        self.layers = layers
-        self.running: list[LayerCost] = []
+        self.layers, self.module, self.running = layers, module, running
         self.unpriced: set[str] = set()
-
-    @contextmanager
-    def follow(self) -> Iterator[None]:
-        """Keeps track of which part is running, the innermost last."""
-        handles = [
-            register_module_forward_pre_hook(lambda part, _: self.running.append(self.layers[part])),
-            register_module_forward_hook(lambda part, _, __: self._leave(), always_call=True),
-        ]
-        try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
-
-    def _leave(self) -> None:
-        self.running.pop()
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        out = func(*args, **(kwargs or {}))
-        read = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
-        written = [t for t in tree_leaves(out) if isinstance(t, Tensor)]
-        name = func.overloadpacket.__name__
-        if func.is_view or not read or not written or name.startswith(MAKING):
-            return out  # other dimensions for the same numbers, or room for new ones: no work
-        layer = self.running[-1]
-        layer.bytes += sum(t.numel() * t.element_size() for t in (*read, *written))
-        if name in MACS:
-            macs = MACS[name](args, written[0])
-            biased = name in BIASED or (name == "convolution" and args[2] is not None)
-            layer.macs += macs
-            layer.flops += 2 * macs + (written[0].numel() if biased else 0)
-        elif name not in MOVING:
-            summarises = any(word in name for word in SUMMARISING)
-            layer.flops += (read[0] if summarises else written[0]).numel()
-            known = torch.Tag.pointwise in func.tags or any(word in name for word in NORMALISING)
-            if not (known or summarises):
-                self.unpriced.add(name)
+        kwargs = kwargs or {}
+        if (out := composite(func, self, args, kwargs)) is not NotImplemented:
+            return out
+        out = func(*args, **kwargs)
+        if cost := price(func, args, kwargs, out):
+            layer = self.layers[self.running.part() or self.module]
+            layer.bytes += cost.bytes
+            if cost.work is None:
+                self.unpriced.add(func.overloadpacket.__name__)
+            else:
+                layer.macs += cost.work.macs
+                layer.flops += cost.work.flops
         return out

@@ -36,6 +36,8 @@ function fresh(tree) {
   return Object.fromEntries(Object.entries(tree).map(([key, value]) => [key, fresh(value)]));
 }
 
+const ABOVE = { orientation: "h", x: 0.5, xanchor: "center", y: 1, yanchor: "bottom", len: 1, thickness: 12 }; // where width is short
+
 function fitted(layout, width, templates) {
   const own = fresh(layout);
   own.template = fresh(templates[isDark() ? "dark" : "light"]);
@@ -51,6 +53,8 @@ function fitted(layout, width, templates) {
     own.margin = { ...own.margin, l: Math.min(own.margin.l, 48), r: Math.min(own.margin.r, 12) };
     if (own.showlegend !== false) own.legend = { ...own.legend, orientation: "h", x: 0, xanchor: "left", y: -0.25, yanchor: "top" };
     if (own.title?.text) own.title = { ...own.title, font: { ...own.title.font, size: 14 } };
+    for (const kind of ["heatmap", "contour"]) own.template.data[kind]?.forEach((trace) => Object.assign(trace.colorbar, ABOVE));
+    Object.assign(own.template.layout.coloraxis?.colorbar ?? {}, ABOVE);
   }
   return own;
 }
@@ -306,6 +310,7 @@ function mountExplorer(root, descriptor, ask, tools) {
   const caption = element("figcaption", { class: "wbx-caption" });
   const says = element("p", { class: "wbx-says", "aria-live": "polite" });
   let frame = null;
+  let first = null;
   let drawing = null;
   let queued = false;
   let speak = 0;
@@ -316,12 +321,13 @@ function mountExplorer(root, descriptor, ask, tools) {
       const now = frame;
       while (stage.children.length > now.length) stage.lastChild.remove();
       while (stage.children.length < now.length) stage.append(element("div", { class: "wbx-part" }));
+      now.forEach((part, i) => stage.children[i].classList.toggle("wbx-wide", part.kind === "plotly")); // all widths first
       for (const [i, part] of now.entries()) await drawPart(stage.children[i], part, tools);
       const several = now.filter((part) => part.caption).length > 1; // then each stands below its own part
       caption.textContent = several ? "" : now.map((part) => part.caption).join("");
       for (const [i, part] of now.entries()) captionOf(stage.children[i]).textContent = several ? part.caption : "";
-      clearTimeout(speak); // one announcement when the knob rests, not one a step
-      speak = setTimeout(() => { says.textContent = [knobs.says(), ...now.map((part) => part.alt)].filter(Boolean).join(". "); }, 350);
+      clearTimeout(speak); // one announcement when the knob rests, not one a step; none for what a page begins with
+      if (now !== first) speak = setTimeout(() => { says.textContent = [knobs.says(), ...now.map((part) => part.alt)].filter(Boolean).join(". "); }, 350);
     }
   };
   const redraw = () => {
@@ -332,6 +338,7 @@ function mountExplorer(root, descriptor, ask, tools) {
   };
   const show = async (next) => {
     frame = next;
+    first ??= next;
     wrong.hidden = patience.hidden = true;
     stage.classList.remove("wbx-stale");
     await redraw();

@@ -79,9 +79,15 @@ function startExplorer(figure) {
   };
   const link = element("a", { class: "wbx-tool" }, "Link");
   const remember = (knobs) => { link.href = `#${figure.id}&${knobs.query()}`; };
+  let resting = 0;
+  const turned = (knobs) => {
+    remember(knobs);
+    clearTimeout(resting); // browsers limit how often an address may change: it does when the knob rests
+    resting = setTimeout(() => history.replaceState(history.state, "", link.hash), 400);
+  };
   const tools = {
     ...TOOLS,
-    onTurn: remember,
+    onTurn: turned,
     buttons: () => [link, ...(shown.some((part) => part.data) ? [csvButton(() => shown)] : [])],
   };
   const explorer = mountExplorer(figure, descriptor, ask, tools);
@@ -117,9 +123,71 @@ const near = new IntersectionObserver((entries) => {
   }
 }, { rootMargin: "600px" });
 figures.forEach((figure) => near.observe(figure));
-window.addEventListener("beforeprint", () => figures.forEach(start));
 window.addEventListener("hashchange", followLink);
 followLink();
+
+// When there is time all others are drawn too: what is printed may never have been near the window.
+function drawWhenIdle(left) {
+  const [next, ...others] = left;
+  if (!next) return;
+  const idle = window.requestIdleCallback ?? ((then) => setTimeout(then, 200));
+  idle(() => { near.unobserve(next); start(next); drawWhenIdle(others); });
+}
+window.addEventListener("load", () => setTimeout(() => drawWhenIdle([...figures]), 1000));
+
+// Paper is white, also for a reader in the dark.
+window.addEventListener("beforeprint", () => {
+  const root = document.documentElement;
+  const theme = root.dataset.theme;
+  figures.forEach(start);
+  root.dataset.theme = "light";
+  window.addEventListener("afterprint", () => { root.dataset.theme = theme; }, { once: true });
+});
+
+/* ---- words of the glossary: what they mean, on hover and on focus, until Escape ------------------------------------ */
+
+const meaning = element("div", { class: "wb-meaning", role: "tooltip", id: "wb-meaning", hidden: true });
+document.body.append(meaning);
+let leaving = 0;
+
+function tell(word) {
+  clearTimeout(leaving);
+  document.querySelector("[aria-describedby='wb-meaning']")?.removeAttribute("aria-describedby");
+  meaning.textContent = word.dataset.meaning;
+  word.setAttribute("aria-describedby", meaning.id);
+  meaning.hidden = false;
+  const box = word.getBoundingClientRect();
+  const most = document.documentElement.clientWidth - meaning.offsetWidth - 8;
+  meaning.style.left = `${scrollX + Math.max(8, Math.min(box.left, most))}px`;
+  meaning.style.top = `${scrollY + box.bottom + 6}px`;
+}
+const hush = () => { meaning.hidden = true; };
+const hushSoon = () => { leaving = setTimeout(hush, 150); }; // time enough to move the pointer onto the meaning
+
+document.querySelectorAll("a.wb-term[title]").forEach((word) => {
+  word.dataset.meaning = word.title; // without script the browser shows the title by itself
+  word.removeAttribute("title");
+  for (const event of ["mouseenter", "focus"]) word.addEventListener(event, () => tell(word));
+  for (const event of ["mouseleave", "blur"]) word.addEventListener(event, hushSoon);
+});
+meaning.addEventListener("mouseenter", () => clearTimeout(leaving));
+meaning.addEventListener("mouseleave", hushSoon);
+document.addEventListener("keydown", (event) => { if (event.key === "Escape") hush(); });
+
+/* ---- for those who do not use a mouse ---------------------------------------------------------------------------- */
+
+// The theme names its search button by less than what stands on it (the narrow one is an icon and keeps its name).
+document.querySelectorAll(".navbar-persistent--container .search-button-field").forEach((button) => button.removeAttribute("aria-label"));
+
+// A formula wider than the page scrolls, and so the keyboard has to reach it.
+function reachFormulas() {
+  document.querySelectorAll("mjx-container[display='true']").forEach((formula) => {
+    if (formula.scrollWidth > formula.clientWidth) formula.tabIndex = 0;
+    else formula.removeAttribute("tabindex");
+  });
+}
+window.addEventListener("load", () => { window.MathJax?.startup?.promise?.then(reachFormulas); });
+window.addEventListener("resize", reachFormulas);
 
 /* ---- small comforts ------------------------------------------------------------------------------------------------ */
 
