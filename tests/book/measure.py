@@ -65,13 +65,13 @@ def explorers(page: Path) -> list[dict[str, Any]]:
         browser.get(page.as_uri())
         until(lambda: browser.execute_script(DRAWN), "all figures are drawn")
         for figure, size in zip(browser.find_elements("css selector", ".wb-explorer"), baked, strict=True):
+            browser.execute_script("arguments[0].scrollIntoView({ block: 'center' })", figure)
+            first, *took = browser.execute_async_script(TURN, figure, TURNS)
             kinds = [
                 kind
                 for kind in (".main-svg", "canvas")
                 if figure.find_elements("css selector", f".wbx-stage {kind}")
             ]
-            browser.execute_script("arguments[0].scrollIntoView({ block: 'center' })", figure)
-            first, *took = browser.execute_async_script(TURN, figure, TURNS)
             cuts = quantiles(took, n=20, method="inclusive")
             rows.append(
                 {

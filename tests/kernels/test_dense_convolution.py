@@ -33,8 +33,6 @@ from workbench.kernels import (
 from workbench.kernels.separable import _separable_conv2d
 from workbench.kernels.winograd import _winograd_conv2d
 
-TOLERANCE = {np.float32: 2e-5, np.float64: 1e-12}
-
 
 def draw(shape, dtype=np.float64, seed=0):
     return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
@@ -59,21 +57,35 @@ def by_torch(x, w, *geometry):
     stride=st.tuples(st.integers(1, 3), st.integers(1, 4)),
     padding=st.tuples(st.integers(0, 3), st.integers(0, 8)),
     dilation=st.tuples(st.integers(1, 3), st.integers(1, 3)),
-    dtype=st.sampled_from([np.float32, np.float64]),
 )
 def test_all_ways_agree_with_torch_for_any_geometry(
-    batch, channels, out_channels, size, kernel, stride, padding, dilation, dtype
+    batch, channels, out_channels, size, kernel, stride, padding, dilation
 ):
     reaches = zip(size, kernel, padding, dilation, strict=True)
     assume(all(n + 2 * p > d * (k - 1) for n, k, p, d in reaches))
-    x, w = draw((batch, channels, *size), dtype), draw((out_channels, channels, *kernel), dtype, 1)
+    x, w = (
+        draw((batch, channels, *size), np.float32),
+        draw((out_channels, channels, *kernel), np.float32, 1),
+    )
     expected = by_torch(x, w, stride, padding, dilation)
     for function in (conv2d, im2col_conv2d):
         result = function(x, w, stride, padding, dilation)
-        assert result.dtype == dtype
-        close(result, expected, TOLERANCE[dtype])
+        assert result.dtype == np.float32
+        close(result, expected, 2e-5)
     if dilation == (1, 1):
-        close(fft_conv2d(x, w, stride, padding), expected, TOLERANCE[dtype])
+        close(fft_conv2d(x, w, stride, padding), expected, 2e-5)
+
+
+@pytest.mark.slow  # all is compiled again
+def test_all_ways_in_float64():
+    x, w = draw((2, 5, 17, 40)), draw((6, 5, 3, 3), seed=1)
+    expected = by_torch(x, w, 1, 1)
+    for function in (conv2d, im2col_conv2d, fft_conv2d):
+        close(function(x, w, 1, 1), expected, 1e-12)
+    close(winograd_conv2d(x, w, 1), expected, 1e-12)
+    column, row = draw(5, seed=2), draw(7, seed=3)
+    filtered = depthwise_conv2d(x, np.broadcast_to(np.outer(column, row), (5, 5, 7)))
+    close(separable_conv2d(x, column, row), filtered, 1e-12)
 
 
 def test_more_channels_than_one_panel_holds_and_more_outputs():
@@ -83,15 +95,27 @@ def test_more_channels_than_one_panel_holds_and_more_outputs():
 
 @pytest.mark.parametrize("geometry", [(1, 0, 1), (2, 3, 1), (3, 2, 2)])
 def test_conv1d_agrees_with_torch(geometry):
-    x, w = draw((2, 3, 50)), draw((4, 3, 5), seed=1)
+    stride, padding, dilation = geometry
+    x, w = draw((2, 3, 50), np.float32), draw((4, 3, 5), np.float32, 1)
     expected = by_torch(x, w, *geometry)
-    close(conv1d(x, w, *geometry), expected, 1e-12)
+    out = np.empty(expected.shape, np.float32)
+    assert conv1d(x, w, stride, padding, dilation, out) is out
+    close(out, expected, 2e-5)
+    if dilation == 1:
+        close(fft_conv1d(x, w, stride, padding), expected, 2e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("geometry", [(1, 0, 1), (2, 3, 1), (3, 2, 2)])
+def test_the_loops_of_conv1d_count_as_those_on_images_of_one_row(geometry):
+    stride, padding, dilation = geometry
+    x, w = draw((2, 3, 20)), draw((4, 3, 5), seed=1)
+    expected = by_torch(x, w, *geometry)
     out = np.empty_like(expected)
-    assert conv1d(x, w, *geometry, out) is out
-    conv1d_direct(x, w, out, *geometry)
+    counts = count(conv1d_direct, x, w, out, *geometry)
     close(out, expected, 1e-12)
-    if geometry[2] == 1:
-        close(fft_conv1d(x, w, *geometry[:2]), expected, 1e-12)
+    flat = (1, stride), (0, padding), (1, dilation)
+    assert conv2d_cost((2, 3, 1, 20), (4, 3, 1, 5), 8, *flat).equals(counts)
 
 
 @pytest.mark.parametrize("geometry", [(1, 0, 1), (2, 1, 1), (1, 3, 2), (4, 0, 1)])
@@ -124,17 +148,17 @@ def test_columns_and_their_closed_form(geometry):
     out_channels=st.integers(1, 9),
     size=st.tuples(st.integers(1, 24), st.integers(1, 40)),
     padding=st.tuples(st.integers(0, 2), st.integers(0, 3)),
-    dtype=st.sampled_from([np.float32, np.float64]),
 )
-def test_winograd_agrees_with_torch(batch, channels, out_channels, size, padding, dtype):
+def test_winograd_agrees_with_torch(batch, channels, out_channels, size, padding):
     assume(all(n + 2 * p >= 3 for n, p in zip(size, padding, strict=True)))
-    x, w = draw((batch, channels, *size), dtype), draw((out_channels, channels, 3, 3), dtype, 1)
+    x, w = draw((batch, channels, *size), np.float32), draw((out_channels, channels, 3, 3), np.float32, 1)
     expected = by_torch(x, w, 1, padding)
-    close(winograd_conv2d(x, w, padding), expected, 3 * TOLERANCE[dtype])
+    close(winograd_conv2d(x, w, padding), expected, 6e-5)
     if padding[0] == padding[1]:
-        close(_winograd_conv2d(x, w, padding[0]), expected, 3 * TOLERANCE[dtype])
+        close(_winograd_conv2d(x, w, padding[0]), expected, 6e-5)
 
 
+@pytest.mark.slow  # to compile for counting
 def test_one_tile_has_16_products_and_its_closed_form():
     d, g, y = draw((4, 4)), draw((3, 3), seed=1), np.empty((2, 2))
     counts = count(winograd_tile, d, transform_kernels(g[None, None])[:, :, 0, 0].copy(), y)
@@ -156,7 +180,8 @@ def test_winograd_pays_with_digits_but_not_with_many():
 
 def test_a_nan_reaches_exactly_the_outputs_whose_window_holds_it():
     for geometry in ((1, 1, 1), (2, 2, 1), (1, 0, 2)):
-        x, w = np.zeros((1, 5, 12, 15)), np.abs(draw((5, 5, 3, 3))) + 0.1
+        x = np.zeros((1, 5, 12, 15), np.float32)
+        w = np.abs(draw((5, 5, 3, 3), np.float32)) + np.float32(0.1)
         x[0, 3, 5, 7] = 1
         field = conv2d(x, w, *geometry) != 0
         for bad in (np.nan, np.inf):
@@ -204,7 +229,7 @@ def test_other_slips():
     with pytest.raises(WorkbenchError, match="float64 and float32 came"):
         conv2d(x, w.astype(np.float32))
     with pytest.raises(WorkbenchError, match=r"stride must be a whole number from 1 on, or two, but 1\.5"):
-        conv2d(x, w, 1.5)
+        conv2d(x, w, 1.5)  # type: ignore[arg-type]
     with pytest.raises(WorkbenchError, match=r"must be \[out_channels, channels, 3, 3\]"):
         winograd_conv2d(x, np.zeros((1, 1, 3, 5)))
     for function in (conv1d, fft_conv1d):
@@ -216,26 +241,25 @@ def test_other_slips():
 @given(
     size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
     taps=st.tuples(st.integers(1, 12), st.integers(1, 12)),
-    dtype=st.sampled_from([np.float32, np.float64]),
 )
-def test_a_separable_filter_is_the_filter_with_the_outer_product(size, taps, dtype):
-    x, column, row = draw((1, 2, *size), dtype), draw(taps[0], dtype, 1), draw(taps[1], dtype, 2)
+def test_a_separable_filter_is_the_filter_with_the_outer_product(size, taps):
+    x = draw((1, 2, *size), np.float32)
+    column, row = draw(taps[0], np.float32, 1), draw(taps[1], np.float32, 2)
     full = np.pad(x, ((0, 0), (0, 0), *(((k - 1) // 2, k // 2) for k in taps))).astype(np.float64)
     w = np.zeros((2, 2, *taps))
     w[0, 0] = w[1, 1] = np.outer(column.astype(np.float64), row)
     expected = by_torch(full, w)
-    close(separable_conv2d(x, column, row), expected, TOLERANCE[dtype])
-    close(_separable_conv2d(x, column, row), expected, TOLERANCE[dtype])
+    close(separable_conv2d(x, column, row), expected, 2e-5)
+    close(_separable_conv2d(x, column, row), expected, 2e-5)
 
 
-def test_separable_agrees_with_the_depthwise_convolution_and_with_scipy():
-    x, column, row = draw((1, 1, 20, 30)), draw(5, seed=1), draw(7, seed=2)
+def test_separable_agrees_with_scipy():
+    x, column, row = draw((1, 1, 20, 30), np.float32), draw(5, np.float32, 1), draw(7, np.float32, 2)
     result = separable_conv2d(x, column, row)
-    close(result, depthwise_conv2d(x, np.outer(column, row)[None]), 1e-12)
     image = ndimage.correlate1d(
         ndimage.correlate1d(x[0, 0], column, 0, mode="constant"), row, mode="constant"
     )
-    close(result[0, 0], image, 1e-12)
+    close(result[0, 0], image, 2e-5)
 
 
 def test_a_kernel_of_rank_one_is_taken_apart_and_no_other():

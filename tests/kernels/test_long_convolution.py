@@ -9,7 +9,7 @@ from scipy import signal
 from workbench.counting import count
 from workbench.errors import WorkbenchError
 from workbench.kernels import long_convolution, long_convolution_direct
-from workbench.kernels.long_convolution import _long_convolution
+from workbench.kernels.long_convolution_fft import _long_convolution
 
 METHODS = ("fft", "direct")
 TOLERANCE = {np.float32: 1e-5, np.float64: 1e-13}

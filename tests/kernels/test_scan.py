@@ -9,10 +9,10 @@ from scipy import signal
 from workbench.counting import count
 from workbench.errors import WorkbenchError
 from workbench.kernels import prefix_sum, scan_blelloch, scan_blocked, scan_serial, selective_scan
-from workbench.kernels.long_convolution import long_convolution
+from workbench.kernels.long_convolution_fft import long_convolution
 from workbench.kernels.scan import METHODS
-from workbench.kernels.scan_blelloch import _scan_exclusive
 from workbench.kernels.scan_selective import _selective_scan, selective_scan_blocked, selective_scan_serial
+from workbench.kernels.scan_tree import _scan_exclusive
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -95,16 +95,16 @@ def test_additions_are_the_closed_forms():
     seed=st.integers(0, 99),
 )
 def test_selective_scans_agree_with_float64(n, channels, states, blocks, seed):
-    x, delta, A, B, C = given = operands(n, channels, states, seed)
+    given = operands(n, channels, states, seed)
     expected = _selective_scan(*given)
     close = {"rtol": 1e-5, "atol": 1e-4}
     for parallel in (False, True):
         np.testing.assert_allclose(selective_scan(*given, parallel=parallel), expected, **close)
     if n:
-        y, h = np.empty_like(x), np.zeros_like(A)
+        y, h = np.empty_like(given[0]), np.zeros_like(given[2])
         selective_scan_blocked(*given, h, y, blocks)
         np.testing.assert_allclose(y, expected, **close)
-        last = np.zeros_like(A)
+        last = np.zeros_like(given[2])
         selective_scan_serial(*given, last, y)
         np.testing.assert_allclose(h, last, **close)
 
@@ -160,7 +160,7 @@ def test_a_slip_gets_one_sentence():
     with pytest.raises(WorkbenchError, match="must not overlap"):
         prefix_sum(x, x)
     x, delta, A, B, C = operands(4)
-    with pytest.raises(WorkbenchError, match=r"are needed, but x .4, 3., delta .4, 3., A .5, 3."):
+    with pytest.raises(WorkbenchError, match=r"are needed, not x .4, 3., delta .4, 3., A .5, 3."):
         selective_scan(x, delta, A.T, B, C)
     with pytest.raises(WorkbenchError, match="B must be float32, but float64 came"):
         selective_scan(x, delta, A, B.astype(np.float64), C)

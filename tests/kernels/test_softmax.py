@@ -23,10 +23,10 @@ from workbench.kernels import (
     softmax_reload,
     softmax_two_pass,
 )
-from workbench.kernels.softmax import METHODS, _softmax, parts
 from workbench.kernels.softmax_exp import FUSED
-from workbench.kernels.softmax_online import _softmax_online
-from workbench.kernels.softmax_two_pass import _softmax_two_pass, softmax_two_pass_rows
+from workbench.kernels.softmax_pairs import _softmax_two_pass, softmax_two_pass_rows
+from workbench.kernels.softmax_rows import METHODS, _softmax, parts
+from workbench.kernels.softmax_running import _softmax_online
 
 EVERY = [*METHODS, "parallel"]
 SIZES = [1, 2, 7, 63, 64, 65, 255, 256, 257, 1000, 4099]
@@ -134,7 +134,7 @@ def test_the_exponential_is_within_two_units_in_the_last_place():
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="names x86 instructions")
 @pytest.mark.parametrize("dispatcher", [softmax_reload, softmax_two_pass])
 def test_the_fast_loops_are_vectors(dispatcher):
-    """One number at a time, or calls of a library, would make the comparison of passes one of something else."""
+    """One number at a time, or calls of a library, would make it no comparison of passes."""
     fresh = njit(fastmath=FUSED)(dispatcher.py_func)  # one that was loaded from a cache shows no assembly
     fresh(draw(512), np.empty(512, np.float32))
     (assembly,) = fresh.inspect_asm().values()

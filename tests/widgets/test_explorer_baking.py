@@ -98,6 +98,24 @@ def test_processes_compute_the_same(monkeypatch):
     assert bake(waves)["baked"]["data"] == here["baked"]["data"]
 
 
+def test_frames_are_computed_on_one_thread_and_the_others_come_back():
+    torch = pytest.importorskip("torch")
+    before, seen = torch.get_num_threads(), []
+
+    @explore(n=[1, 2, 3])
+    def counted(n=1):
+        seen.append(torch.get_num_threads())
+        return np.full((2, 2), n / 4)
+
+    torch.set_num_threads(2)
+    try:
+        bake(counted)
+        assert seen == [1, 1, 1]
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 @given(st.floats(allow_nan=False, allow_infinity=False), st.integers(1, 8))
 def test_rounding_keeps_significant_digits_and_whole_numbers(x, digits):
     near = plain(x, digits)

@@ -18,6 +18,7 @@ from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from workbench.errors import WorkbenchError
 
@@ -81,18 +82,23 @@ def unbake(first: Frame, data: str, indexes: Indexes) -> Frame:
 
 
 def _all_frames(explorer: "Explorer", jobs: int) -> dict[Indexes, Frame]:
-    """Here, one after the other; in processes when what is left after two frames is long enough."""
+    """Here, one after the other; in processes when what is left after two frames is long enough.
+
+    On one thread: a frame is small work, and on a busy machine threads wait for each other far longer than
+    they compute.
+    """
     states = list(explorer.knobs.grid())
     frames: dict[Indexes, Frame] = {}
     seconds = math.inf
-    for state in states[:2]:  # the first one may pay for what all others find ready
-        began = time.perf_counter()
-        frames[state] = explorer.frame(state)
-        seconds = min(seconds, time.perf_counter() - began)
-    if jobs > 1 and seconds * len(states[2:]) > WORTH_PROCESSES and (os.cpu_count() or 1) > 1:
-        frames |= _in_processes(explorer, states[2:], jobs)
-    else:
-        frames |= {state: explorer.frame(state) for state in states[2:]}
+    with threadpool_limits(1):
+        for state in states[:2]:  # the first one may pay for what all others find ready
+            began = time.perf_counter()
+            frames[state] = explorer.frame(state)
+            seconds = min(seconds, time.perf_counter() - began)
+        if jobs > 1 and seconds * len(states[2:]) > WORTH_PROCESSES and (os.cpu_count() or 1) > 1:
+            frames |= _in_processes(explorer, states[2:], jobs)
+        else:
+            frames |= {state: explorer.frame(state) for state in states[2:]}
     return {state: plain(frame, explorer.digits) for state, frame in frames.items()}
 
 
@@ -114,6 +120,7 @@ def _take(function: bytes) -> None:
     import cloudpickle
 
     _taken = cloudpickle.loads(function)
+    threadpool_limits(1)
 
 
 def _frame_elsewhere(state: dict[str, Any]) -> Frame:

@@ -21,7 +21,7 @@ def _stream(name: str, quick: bool) -> Benchmark:
 
     a, b, out = _draw(*[(10**5 if quick else 2**24,)] * 3, dtype=np.float64)
     ta, tb, t_out = torch.from_numpy(a), torch.from_numpy(b), torch.from_numpy(out)
-    ways: dict[str, tuple[Task, dict[str, Task]]] = {
+    ways: dict[str, tuple[Callable[[], object], dict[str, Callable[[], object]]]] = {
         "copy": (
             lambda: kernels.parallel_copy(a, out),
             {"numpy": lambda: np.copyto(out, a), "torch": lambda: t_out.copy_(ta)},
@@ -40,7 +40,7 @@ def _stream(name: str, quick: bool) -> Benchmark:
         ),
     }
 
-    def gives(task: Task) -> Task:
+    def gives(task: Callable[[], object]) -> Task:
         """The task, and its result: a copy of one element in a thousand, which costs nothing beside it."""
         return lambda: (task(), out[::1009].copy())[1]
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -77,18 +78,15 @@ def _attention(causal: bool, window: int | None, quick: bool) -> Benchmark:
 
     @torch.inference_mode()
     def by_torch() -> np.ndarray:
+        q, k, v = tensors
         attend = torch.nn.functional.scaled_dot_product_attention
-        return attend(*tensors, attn_mask=mask, is_causal=causal)[0].numpy()
+        return attend(q, k, v, attn_mask=mask, is_causal=causal)[0].numpy()
 
-    options = {"causal": causal, "window": window}
-    peers: dict[str, Task] = {
-        "torch": by_torch,
-        "windowed, 1 thread": partial(attention, Q, K, V, method="windowed", **options),
-    }
-    if window is None:
-        peers["naive, 1 thread"] = partial(attention, Q, K, V, method="naive", **options)
+    ours = partial(attention, Q, K, V, causal=causal, window=window)
+    other = "naive" if window is None else "windowed"
+    peers: dict[str, Task] = {"torch": by_torch, f"{other}, 1 thread": partial(ours, method=other)}
     pairs = np.count_nonzero(np.tril(near) if causal else near)
-    return Benchmark(partial(attention, Q, K, V, **options), peers, flops=4.0 * heads * pairs * d)
+    return Benchmark(ours, peers, flops=4.0 * heads * pairs * d)
 
 
 def _sparse_product(quick: bool) -> Benchmark:
@@ -98,11 +96,8 @@ def _sparse_product(quick: bool) -> Benchmark:
     A = _random_matrix(500 if quick else 50_000, 10)
     meetings = int(np.diff(A.indptr)[A.indices].sum())
     return Benchmark(
-        lambda: sparse_matmul(A, A).data[:1],
-        {
-            "scipy.sparse": lambda: (A @ A).data[:1],
-            "1 thread": lambda: sparse_matmul(A, A, parallel=False).data[:1],
-        },
+        partial(sparse_matmul, A, A),
+        {"scipy.sparse": lambda: A @ A, "1 thread": partial(sparse_matmul, A, A, parallel=False)},
         flops=2.0 * meetings,
     )
 
@@ -116,7 +111,7 @@ def _sparse_vector(quick: bool) -> Benchmark:
     return Benchmark(partial(sparse_matvec, A, x), {"scipy.sparse": lambda: A @ x}, flops=2.0 * A.nnz)
 
 
-def _random_matrix(n: int, each: int):
+def _random_matrix(n: int, each: int) -> Any:
     from scipy import sparse
 
     rng = np.random.default_rng(0)

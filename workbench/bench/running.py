@@ -19,7 +19,9 @@ from workbench.errors import WorkbenchError
 from workbench.machine import paired
 
 Task = Callable[[], np.ndarray]
-FAMILIES = ("depthwise", "dense", "probing", "counting")  # modules beside this one, each with its BENCHMARKS
+# Modules beside this one, each with its BENCHMARKS.
+# Modules beside this one, each with its BENCHMARKS.
+FAMILIES = ("depthwise", "dense", "probing", "counting", "rows")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ the same at the machine's speed. The result is written once per output, whose su
 
 from workbench.counting import kernel
 from workbench.kernels.cost import Cost
-from workbench.kernels.windows import Pair, windows
+from workbench.kernels.windows import Pair, Windows, windows
 
 
 @kernel(cache=True)
@@ -74,7 +74,7 @@ def conv2d_cost(
     )
 
 
-def _taps_used(kernel: tuple[int, int], view) -> int:
+def _taps_used(kernel: tuple[int, int], view: Windows) -> int:
     """How many taps see the image at least once."""
     used = 1
     for axis in range(2):

@@ -44,7 +44,7 @@ def packed_matmul(A: np.ndarray, B: np.ndarray, out: np.ndarray | None = None) -
     if A.shape[1] == 0:
         out[:] = 0
         return out
-    _matmul(pack_rows(A), np.ascontiguousarray(B), out, get_num_threads())
+    _matmul(pack_rows(np.ascontiguousarray(A)), np.ascontiguousarray(B), out, get_num_threads())
     return out
 
 

@@ -4,10 +4,10 @@ import numpy as np
 from numba import get_num_threads
 
 from workbench.errors import WorkbenchError
-from workbench.kernels.scan_blelloch import scan_blelloch
-from workbench.kernels.scan_blocked import scan_blocked
+from workbench.kernels.scan_blocks import scan_blocked
+from workbench.kernels.scan_chain import scan_serial
 from workbench.kernels.scan_selective import selective_scan_blocked, selective_scan_serial
-from workbench.kernels.scan_serial import scan_serial
+from workbench.kernels.scan_tree import scan_blelloch
 
 METHODS = ("serial", "blelloch", "blocked")
 
@@ -63,9 +63,7 @@ def selective_scan(
     }
     if shapes != wanted:
         came = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        raise WorkbenchError(
-            f"x, delta [n, channels], A [channels, S], B, C [n, S] are needed, but {came} came"
-        )
+        raise WorkbenchError(f"x, delta [n, channels], A [channels, S], B, C [n, S] are needed, not {came}")
     for name, array in (("x", x), ("delta", delta), ("A", A), ("B", B), ("C", C)):
         if array.dtype != np.float32:
             raise WorkbenchError(f"{name} must be float32, but {array.dtype} came")

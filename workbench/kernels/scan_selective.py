@@ -45,7 +45,7 @@ def selective_scan_blocked(x, delta, A, B, C, h, y, blocks):
     ends = np.zeros((blocks, h.shape[0], h.shape[1]), np.float32)
     times = np.zeros(
         (blocks, h.shape[0]), np.float32
-    )  # the sum of delta: a block's product of a is e^(A sum)
+    )  # sums of delta: the product of a block's a is e^(A time)
     for block in prange(blocks):
         i, j = block * width, (block + 1) * width
         map_of_block(x[i:j], delta[i:j], A, B[i:j], ends[block], times[block])
@@ -63,7 +63,7 @@ def selective_scan_blocked(x, delta, A, B, C, h, y, blocks):
 
 @kernel(fastmath=FAST)
 def map_of_block(x, delta, A, B, end, time):
-    """Adds to `end` [channels, S] the state that a block reaches from 0, and to `time` [channels] its deltas."""
+    """Adds to `end` [channels, S] the state that a block reaches from 0, to `time` [channels] its deltas."""
     for t in range(x.shape[0]):
         for c in range(x.shape[1]):
             step = delta[t, c]

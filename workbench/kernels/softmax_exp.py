@@ -40,7 +40,7 @@ BIAS = F(127 * 2**23)
 class float_of_bits:
     """The float32 whose 32 bits are those of an int32: a change of type, and no operation."""
 
-    def __new__(cls, bits: int) -> np.float32:  # type: ignore[misc]
+    def __new__(cls, bits: int | np.int32) -> np.float32:  # type: ignore[misc]
         return np.int32(bits).view(np.float32)
 
 

@@ -38,7 +38,7 @@ def softmax_recompute(x, y):
 
 @kernel(cache=True, fastmath=FUSED)
 def softmax_reload(x, y):
-    """y [n] becomes the softmax of x [n], n > 0, both float32; y may be x. The readable twin is `_softmax`."""
+    """y [n] becomes the softmax of x [n], n > 0, both float32; y may be x. The twin is `_softmax`."""
     top = largest(x)
     sums = np.zeros(LANES, np.float32)
     for start in range(0, x.size, LANES):

@@ -106,7 +106,7 @@ def _tidy(A: Any) -> Any:
 
 
 def _even(work: np.ndarray) -> np.ndarray:
-    """Bounds of consecutive rows, a share for each thread; `work` [rows + 1] grows by the work of each row."""
+    """Bounds of shares of rows, one for each thread; `work` [rows + 1] grows by the work of each row."""
     shares = max(1, min(get_num_threads(), int(work[-1]) // LEAST))
     targets = work[-1] * np.arange(1, shares) / shares
     return np.concatenate([[0], np.searchsorted(work, targets), [len(work) - 1]]).astype(np.int64)

@@ -5,6 +5,8 @@ A matrix in compressed rows (CSR) is three arrays: the numbers row by row (`data
 the matrix for each product, and one load of x at a place that only the data knows.
 """
 
+from itertools import pairwise
+
 import numpy as np
 from numba import prange
 
@@ -31,5 +33,5 @@ def csr_matvec_parallel(indptr, indices, data, x, y, bounds):
 
 def _csr_matvec(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, x: np.ndarray) -> np.ndarray:
     """The readable twin of `csr_matvec`."""
-    rows = zip(indptr[:-1], indptr[1:], strict=True)
-    return np.array([data[a:b] @ x[indices[a:b]] for a, b in rows], np.result_type(data, x))
+    rows = [data[a:b] @ x[indices[a:b]] for a, b in pairwise(indptr)]
+    return np.array(rows, np.result_type(data, x))

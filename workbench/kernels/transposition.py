@@ -43,7 +43,10 @@ def transposed(A: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
     if A.ndim != 2:
         raise WorkbenchError(f"A must be [n, m], but {A.shape} came")
     out = output(A.shape[::-1], out, A)
-    _transposed(A, out)
+    if A.flags.f_contiguous:
+        out[:] = A.T  # its rows stand there already
+    else:
+        _transposed(np.ascontiguousarray(A), out)
     return out
 
 

@@ -61,27 +61,37 @@ def transform_kernels(w: np.ndarray) -> np.ndarray:
 
 
 @kernel(cache=True)
+def tile_sums(d, v):
+    """v = B' d for one column or row of four."""
+    v[0] = d[0] - d[2]
+    v[1] = d[1] + d[2]
+    v[2] = d[2] - d[1]
+    v[3] = d[1] - d[3]
+
+
+@kernel(cache=True)
+def result_sums(m, y):
+    """y = A' m for one column or row of four, which becomes two."""
+    y[0] = m[0] + m[1] + m[2]
+    y[1] = m[1] - m[2] - m[3]
+
+
+@kernel(cache=True)
 def winograd_tile(d, u, y):
     """One tile and one channel, to count: d [4, 4] the image, u [4, 4] = G g G', y [2, 2] the result."""
     half = np.empty((4, 4))
-    for j in range(4):  # B' d
-        half[0, j] = d[0, j] - d[2, j]
-        half[1, j] = d[1, j] + d[2, j]
-        half[2, j] = d[2, j] - d[1, j]
-        half[3, j] = d[1, j] - d[3, j]
     m = np.empty((4, 4))
-    for i in range(4):  # (B' d) B, times u
-        m[i, 0] = (half[i, 0] - half[i, 2]) * u[i, 0]
-        m[i, 1] = (half[i, 1] + half[i, 2]) * u[i, 1]
-        m[i, 2] = (half[i, 2] - half[i, 1]) * u[i, 2]
-        m[i, 3] = (half[i, 1] - half[i, 3]) * u[i, 3]
     top = np.empty((2, 4))
-    for j in range(4):  # A' m
-        top[0, j] = m[0, j] + m[1, j] + m[2, j]
-        top[1, j] = m[1, j] - m[2, j] - m[3, j]
-    for i in range(2):  # (A' m) A
-        y[i, 0] = top[i, 0] + top[i, 1] + top[i, 2]
-        y[i, 1] = top[i, 1] - top[i, 2] - top[i, 3]
+    for j in range(4):
+        tile_sums(d[:, j], half[:, j])
+    for i in range(4):
+        tile_sums(half[i], m[i])
+        for j in range(4):
+            m[i, j] *= u[i, j]
+    for j in range(4):
+        result_sums(m[:, j], top[:, j])
+    for i in range(2):
+        result_sums(top[i], y[i])
 
 
 def winograd_tile_cost(itemsize: int = 8) -> Cost:
@@ -89,18 +99,13 @@ def winograd_tile_cost(itemsize: int = 8) -> Cost:
 
     The intermediate arrays are float64; `itemsize` is that of the arguments.
     """
+    arguments = {"d": 16, "u": 16, "y": 4}
     return Cost(
         flops=32 + 16 + 24,
-        loads={"d": 32, "u": 16, "half": 32, "m": 24, "top": 12},
-        stores={"half": 16, "m": 16, "top": 8, "y": 4},
-        bytes_unique={
-            "d": 16 * itemsize,
-            "u": 16 * itemsize,
-            "half": 128,
-            "m": 128,
-            "top": 64,
-            "y": 4 * itemsize,
-        },
+        loads={"d": 32, "half": 32, "m": 16 + 24, "u": 16, "top": 12},
+        stores={"half": 16, "m": 16 + 16, "top": 8, "y": 4},
+        bytes_unique={"half": 128, "m": 128, "top": 64}
+        | {name: size * itemsize for name, size in arguments.items()},
     )
 
 

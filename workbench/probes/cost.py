@@ -123,12 +123,12 @@ def cost(module: nn.Module, input_shape: Sequence[int]) -> Cost:
 
 def own_parameters(model: nn.Module) -> dict[nn.Module, int]:
     """How many parameters each part holds itself; one that several parts share counts for the first."""
-    counted: set[nn.Parameter | None] = {None}
+    counted: set[int] = set()
     numbers = {}
     for part in model.modules():
-        own = set(part._parameters.values()) - counted
-        numbers[part] = sum(parameter.numel() for parameter in own if parameter is not None)
-        counted |= own
+        own = {id(p): p.numel() for p in part._parameters.values() if p is not None}
+        numbers[part] = sum(size for key, size in own.items() if key not in counted)
+        counted |= own.keys()
     return numbers
 
 

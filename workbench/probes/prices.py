@@ -94,7 +94,7 @@ def _tensors(values: Iterable[Any]) -> list[Tensor]:
     for value in values:
         if isinstance(value, Tensor):
             found.append(value)
-        elif isinstance(value, (tuple, list)):
+        elif isinstance(value, (tuple, list)) and value and not isinstance(value[0], int):  # sizes are many
             found += _tensors(value)
     return found
 
@@ -109,9 +109,10 @@ ADDING_TO = {"index_add_": "source", "scatter_add_": "src"}
 
 def stored(tensor: Tensor) -> int:
     """Bytes of the numbers that a tensor stands for, repeated ones (stride 0) once."""
-    if tensor.is_contiguous():
-        return tensor.numel() * tensor.element_size()
-    pairs = zip(tensor.shape, tensor.stride(), strict=True)
+    strides = tensor.stride()
+    if 0 not in strides:
+        return tensor.nbytes
+    pairs = zip(tensor.shape, strides, strict=True)
     return prod(size for size, stride in pairs if stride or not size) * tensor.element_size()
 
 

@@ -36,7 +36,7 @@ function fresh(tree) {
   return Object.fromEntries(Object.entries(tree).map(([key, value]) => [key, fresh(value)]));
 }
 
-const ABOVE = { orientation: "h", x: 0.5, xanchor: "center", y: 1, yanchor: "bottom", len: 1, thickness: 12 }; // where width is short
+const ABOVE = { orientation: "h", x: 0.5, xanchor: "center", y: 1, yanchor: "bottom", len: 1, thickness: 12, title: { side: "top" } }; // where width is short
 
 function fitted(layout, width, templates) {
   const own = fresh(layout);

@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from workbench.counting import kernel
-from workbench.kernels.attention_naive import FAST
+from workbench.kernels.attention_matrix import FAST
 from workbench.kernels.softmax_exp import exp_pair, power_of_two
 
 

@@ -11,7 +11,7 @@ from workbench.counting import kernel
 
 @kernel(cache=True, parallel=True, fastmath={"reassoc", "nsz"})
 def scan_blocked(x, y, blocks):
-    """y [n] becomes the inclusive prefix sums of x [n], apart, by `blocks` blocks; the twin is `scan_serial`."""
+    """y [n] becomes the inclusive prefix sums of x [n], apart, by blocks; the twin is `scan_serial`."""
     width = (x.size + blocks - 1) // blocks
     sums = np.zeros(blocks, x.dtype)
     for block in prange(blocks):

@@ -6,9 +6,9 @@ O_i = sum over visible j of  p_ij V_j     with  p_i = softmax over visible j of 
 import numpy as np
 
 from workbench.errors import WorkbenchError
-from workbench.kernels.attention_naive import attention_naive
-from workbench.kernels.attention_tiled import attention_tiled_heads
-from workbench.kernels.attention_windowed import attention_windowed
+from workbench.kernels.attention_matrix import attention_naive
+from workbench.kernels.attention_tiles import attention_tiled_heads
+from workbench.kernels.attention_window import attention_windowed
 
 METHODS = ("tiled", "naive", "windowed")
 

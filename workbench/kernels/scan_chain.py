@@ -8,7 +8,7 @@ from workbench.counting import kernel
 
 @kernel(cache=True)
 def scan_serial(x, y):
-    """y [n] becomes the inclusive prefix sums of x [n], n > 0; y may be x. The readable twin is numpy.cumsum."""
+    """y [n] becomes the inclusive prefix sums of x [n], n > 0; y may be x. The twin is numpy.cumsum."""
     total = x[0]
     y[0] = total
     for i in range(1, x.size):

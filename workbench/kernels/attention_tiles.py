@@ -16,7 +16,7 @@ import numpy as np
 from numba import prange
 
 from workbench.counting import kernel
-from workbench.kernels.attention_naive import FAST
+from workbench.kernels.attention_matrix import FAST
 from workbench.kernels.softmax_exp import exp_pair, power_of_two
 
 QUERIES = 64  # in a block

@@ -97,7 +97,7 @@ def merged(M, N):
 
 @kernel(cache=True, parallel=True, fastmath=FUSED)
 def softmax_two_pass_rows(X, Y, blocks):
-    """Each row of Y [rows, n] becomes the softmax of that of X, every row cut into `blocks` for the threads."""
+    """Each row of Y [rows, n] becomes the softmax of that of X, cut into `blocks` for the threads."""
     rows, n = X.shape
     width = (n + blocks - 1) // blocks
     M = np.empty((rows, blocks), np.float32)
@@ -107,11 +107,10 @@ def softmax_two_pass_rows(X, Y, blocks):
         M[row, block], N[row, block] = sum_of_exp(X[row, block * width : (block + 1) * width])
     for job in prange(rows * blocks):
         row, block = job // blocks, job % blocks
+        start, stop = block * width, (block + 1) * width
         m, e = merged(M[row], N[row])
         if abs(e) < FAR:
-            write(
-                X[row, block * width : (block + 1) * width], Y[row, block * width : (block + 1) * width], m, e
-            )
+            write(X[row, start:stop], Y[row, start:stop], m, e)
         elif block == 0:
             softmax_reload(X[row], Y[row])
 

@@ -11,9 +11,9 @@ from numba import get_num_threads
 
 from workbench.counting import kernel
 from workbench.errors import WorkbenchError
-from workbench.kernels.softmax_online import softmax_online, softmax_online_blocked
+from workbench.kernels.softmax_pairs import softmax_two_pass, softmax_two_pass_rows
+from workbench.kernels.softmax_running import softmax_online, softmax_online_blocked
 from workbench.kernels.softmax_three_pass import softmax_recompute, softmax_reload
-from workbench.kernels.softmax_two_pass import softmax_two_pass, softmax_two_pass_rows
 
 BLOCK = 4096  # numbers of a row that stay in the first-level cache
 LEAST = 2**15  # numbers for which it pays to wake another thread
