@@ -18,7 +18,7 @@ def test_each_benchmark_agrees_with_its_peers_and_gives_rows(name):
         assert row["benchmark"] == name
         assert row["low"] <= row["speedup"] <= row["high"]
         assert row["seconds"] > 0
-        assert row["gflops"] > 0
+        assert row["gflops"] >= 0  # a copy has none
         assert 0 <= row["busy"] <= 1
         assert row["provenance"] == "measured"
         assert row["machine"]
