@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 
 from workbench.counting import count
 from workbench.errors import WorkbenchError
-from workbench.kernels import attention, attention_naive, attention_windowed
+from workbench.kernels import (
+    attention,
+    attention_naive,
+    attention_naive_cost,
+    attention_windowed,
+    attention_windowed_cost,
+)
 from workbench.kernels.attention_heads import METHODS, _attention
 from workbench.kernels.attention_tiles import add_product, attention_tiled
 
@@ -120,21 +126,16 @@ def test_one_head_without_threads_and_the_product_inside():
 
 
 @pytest.mark.slow
-def test_loads_are_the_closed_form():
-    """n m scores cost 2 d loads each and n m weights 2 e; a window of w costs the same for n w of them."""
-    n, d, e, w = 20, 5, 3, 4
+def test_counts_are_the_closed_forms():
+    n, m, d, e, w = 20, 9, 5, 3, 4
+    Q, K, V = (a[0] for a in operands(1, n, m, d, e))
+    S, out = np.empty((n, m), np.float32), np.empty((n, e), np.float32)
+    naive = count(attention_naive, Q, K, V, S, out, n + m, n + m)
+    assert attention_naive_cost(n, m, d, e).equals(naive)
     Q, K, V = (a[0] for a in operands(1, n, n, d, e))
-    S, out = np.empty((n, n), np.float32), np.empty((n, e), np.float32)
-    naive = count(attention_naive, Q, K, V, S, out, n, n)
-    assert naive.loads["Q"] == naive.loads["K"] == n * n * d
-    assert naive.loads["V"] == n * n * e
-    assert naive.stores["O"] == n * n * e + n * e
-    assert naive.stores["S"] == 3 * n * n
-    seen = n * (2 * w + 1) - w * (w + 1)  # the window shrinks at both ends
-    windowed = count(attention_windowed, Q, K, V, np.empty(2 * w + 1, np.float32), out, w, w)
-    assert windowed.loads["Q"] == windowed.loads["K"] == seen * d
-    assert windowed.loads["V"] == seen * e
-    assert windowed.stores["O"] == seen * e + n * e
+    scores = np.empty(2 * w + 1, np.float32)
+    windowed = count(attention_windowed, Q, K, V, scores, out, w, w)
+    assert attention_windowed_cost(n, d, e, w).equals(windowed)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,15 @@ from scipy import signal
 
 from workbench.counting import count
 from workbench.errors import WorkbenchError
-from workbench.kernels import prefix_sum, scan_blelloch, scan_blocked, scan_serial, selective_scan
+from workbench.kernels import (
+    prefix_sum,
+    scan_blelloch,
+    scan_blelloch_cost,
+    scan_blocked,
+    scan_serial,
+    scan_serial_cost,
+    selective_scan,
+)
 from workbench.kernels.long_convolution_fft import long_convolution
 from workbench.kernels.scan import METHODS
 from workbench.kernels.scan_selective import _selective_scan, selective_scan_blocked, selective_scan_serial
@@ -71,18 +79,13 @@ def test_any_number_of_blocks(blocks):
 
 
 @pytest.mark.slow
-def test_additions_are_the_closed_forms():
-    """n - 1 one after the other; 2 (n - 1) in a tree (the last is the root's own), in 2 log2 n levels."""
+def test_counts_are_the_closed_forms():
+    """n - 1 additions one after the other, twice as many in a tree."""
     for n in (1, 2, 16, 64):
         x = np.arange(n, dtype=np.float64)
-        serial = count(scan_serial, x, np.empty(n))
-        assert serial.flops == n - 1
-        assert serial.loads["x"] == serial.stores["y"] == n
+        assert scan_serial_cost(n, 8).equals(count(scan_serial, x, np.empty(n)))
         tree = x.copy()
-        counts = count(scan_blelloch, tree)
-        assert counts.flops == 2 * (n - 1)
-        assert counts.loads["x"] == 5 * (n - 1)
-        assert counts.stores["x"] == 3 * (n - 1) + 1
+        assert scan_blelloch_cost(n, 8).equals(count(scan_blelloch, tree))
         np.testing.assert_array_equal(tree, _scan_exclusive(list(x)))
 
 

@@ -17,6 +17,7 @@ from workbench.errors import WorkbenchError
 from workbench.kernels import (
     exp32,
     softmax,
+    softmax_cost,
     softmax_online,
     softmax_online_blocked,
     softmax_recompute,
@@ -164,35 +165,38 @@ def test_blocks_of_a_row_make_no_difference(blocks):
     assert parts(1, 10) == parts(100, 10**6) == 1
 
 
-# What a call does to a row of n: loads and stores of x and y.
-TRAFFIC = {
-    softmax_recompute: lambda n: {"x": 3 * n, "y": 0, "stores": n},
-    softmax_reload: lambda n: {"x": 2 * n, "y": n, "stores": 2 * n},
-    softmax_online: lambda n: {"x": 2 * n, "y": 0, "stores": n},
-    softmax_two_pass: lambda n: {"x": 2 * n, "y": 0, "stores": n},
+COUNTED = {
+    "recompute": softmax_recompute,
+    "reload": softmax_reload,
+    "online": softmax_online,
+    "two-pass": softmax_two_pass,
 }
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dispatcher", TRAFFIC, ids=lambda k: k.py_func.__name__)
-def test_traffic_is_the_closed_form(dispatcher):
+@pytest.mark.parametrize("method", COUNTED)
+def test_counts_are_the_closed_form(method):
     """4 n, 5 n, 3 n and 3 n accesses to the row and its result, whatever the numbers are."""
     for n in (1, 600):
         x, y = draw(n), np.empty(n, np.float32)
-        counts = count(dispatcher, x, y)
-        formula = TRAFFIC[dispatcher](n)
-        assert counts.loads["x"] == formula["x"]
-        assert counts.loads["y"] == formula["y"]
-        assert counts.stores["y"] == formula["stores"]
-        assert counts.stores["x"] == 0
-        assert counts.bytes_unique["x"] == counts.bytes_unique["y"] == 4 * n
-        np.testing.assert_array_equal(y, _same(dispatcher, x))
+        counts, cost = count(COUNTED[method], x, y), softmax_cost(method, n)
+        assert counts.flops == cost.flops
+        for name in ("x", "y"):
+            assert counts.loads[name] == cost.loads[name]
+            assert counts.stores[name] == cost.stores.get(name, 0)
+            assert counts.bytes_unique[name] == cost.bytes_unique[name]
+        np.testing.assert_array_equal(y, apply(method, x))
+    accesses = cost.loads["x"] + cost.loads["y"] + cost.stores["y"]
+    assert accesses == n * {"recompute": 4, "reload": 5, "online": 3, "two-pass": 3}[method]
 
 
-def _same(dispatcher, x):
-    y = np.empty_like(x)
-    dispatcher(x, y)
-    return y
+def test_pairs_decline_a_row_far_from_zero():
+    y = np.full(2, 7, np.float32)
+    for far in (2e6, -2e6, np.inf, -np.inf, np.nan):
+        assert not softmax_two_pass(np.full(2, far, np.float32), y)
+        np.testing.assert_array_equal(y, 7)
+    assert softmax_two_pass(np.array([-np.inf, 9e5], np.float32), y)
+    np.testing.assert_array_equal(y, [0, 1])
 
 
 def test_any_block_of_the_online_softmax():

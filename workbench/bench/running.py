@@ -20,7 +20,6 @@ from workbench.machine import paired
 
 Task = Callable[[], np.ndarray]
 # Modules beside this one, each with its BENCHMARKS.
-# Modules beside this one, each with its BENCHMARKS.
 FAMILIES = ("depthwise", "dense", "probing", "counting", "rows")
 
 

@@ -1,7 +1,7 @@
 from .attention_heads import attention
-from .attention_matrix import attention_naive
+from .attention_matrix import attention_naive, attention_naive_cost
 from .attention_tiles import attention_tiled, attention_tiled_heads
-from .attention_window import attention_windowed
+from .attention_window import attention_windowed, attention_windowed_cost
 from .convolution import depthwise_conv2d, depthwise_conv2d_input_grad, depthwise_conv2d_weight_grad
 from .convolution_loops import conv1d_direct, conv2d_cost, conv2d_direct
 from .cost import Cost
@@ -9,7 +9,7 @@ from .dense_convolution import conv1d, conv2d
 from .fft_convolution import fft_conv1d, fft_conv2d, fft_depthwise_conv2d
 from .five_point import jacobi, stencil, stencil_cost, stencil_sweeps, stencil_tiled, stencil_wavefront
 from .im2col_convolution import im2col, im2col_conv2d, im2col_cost, im2col_direct
-from .long_convolution_fft import long_convolution, long_convolution_direct
+from .long_convolution_fft import long_convolution, long_convolution_direct, long_convolution_direct_cost
 from .matmul import (
     matmul_blocked,
     matmul_cost,
@@ -23,13 +23,13 @@ from .matmul import (
 from .packed_matmul import packed_matmul
 from .scan import prefix_sum, selective_scan
 from .scan_blocks import scan_blocked
-from .scan_chain import scan_serial
+from .scan_chain import scan_serial, scan_serial_cost
 from .scan_selective import selective_scan_blocked, selective_scan_serial
-from .scan_tree import scan_blelloch
+from .scan_tree import scan_blelloch, scan_blelloch_cost
 from .separable import separable_conv2d, separable_cost, separate
 from .softmax_exp import exp32
 from .softmax_pairs import softmax_two_pass, softmax_two_pass_rows
-from .softmax_rows import softmax
+from .softmax_rows import softmax, softmax_cost
 from .softmax_running import softmax_online, softmax_online_blocked
 from .softmax_three_pass import softmax_recompute, softmax_reload
 from .sparse import sparse_matmul, sparse_matmul_inner, sparse_matmul_outer, sparse_matvec
@@ -55,9 +55,11 @@ __all__ = [
     "Cost",
     "attention",
     "attention_naive",
+    "attention_naive_cost",
     "attention_tiled",
     "attention_tiled_heads",
     "attention_windowed",
+    "attention_windowed_cost",
     "conv1d",
     "conv1d_direct",
     "conv2d",
@@ -79,6 +81,7 @@ __all__ = [
     "jacobi",
     "long_convolution",
     "long_convolution_direct",
+    "long_convolution_direct_cost",
     "matmul_blocked",
     "matmul_cost",
     "matmul_ijk",
@@ -94,8 +97,10 @@ __all__ = [
     "parallel_triad",
     "prefix_sum",
     "scan_blelloch",
+    "scan_blelloch_cost",
     "scan_blocked",
     "scan_serial",
+    "scan_serial_cost",
     "selective_scan",
     "selective_scan_blocked",
     "selective_scan_serial",
@@ -103,6 +108,7 @@ __all__ = [
     "separable_cost",
     "separate",
     "softmax",
+    "softmax_cost",
     "softmax_online",
     "softmax_online_blocked",
     "softmax_recompute",

@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from workbench.counting import kernel
+from workbench.kernels.cost import Cost
 from workbench.kernels.softmax_exp import exp_pair, power_of_two
 
 # A sum may be regrouped into vectors, but inf and nan keep their meaning.
@@ -46,3 +47,13 @@ def attention_naive(Q, K, V, S, O, before, after):
             p = S[i, j]
             for c in range(V.shape[1]):
                 O[i, c] += p * V[j, c]
+
+
+def attention_naive_cost(n: int, m: int, d: int, e: int) -> Cost:
+    """The closed form of `attention_naive` where every query sees every key."""
+    return Cost(
+        flops=n * m * (2 * d + 1 + 22 + 2 * e) + 2,  # 22: an exponential, its sum, a division; 2: the scale
+        loads={"Q": n * m * d, "K": n * m * d, "S": 5 * n * m, "V": n * m * e, "O": n * m * e},
+        stores={"S": 3 * n * m, "O": n * e * (m + 1)},
+        bytes_unique={"Q": 4 * n * d, "K": 4 * m * d, "S": 4 * n * m, "V": 4 * m * e, "O": 4 * n * e},
+    )

@@ -10,6 +10,7 @@ import numpy as np
 
 from workbench.counting import kernel
 from workbench.kernels.attention_matrix import FAST
+from workbench.kernels.cost import Cost
 from workbench.kernels.softmax_exp import exp_pair, power_of_two
 
 
@@ -41,3 +42,15 @@ def attention_windowed(Q, K, V, scores, O, before, after):
             p = scores[j - first] / total
             for c in range(V.shape[1]):
                 O[i, c] += p * V[j, c]
+
+
+def attention_windowed_cost(n: int, d: int, e: int, window: int) -> Cost:
+    """The closed form of `attention_windowed` with before = after = window < n; the ends see less."""
+    seen = n * (2 * window + 1) - window * (window + 1)
+    widest = min(n, 2 * window + 1)
+    return Cost(
+        flops=seen * (2 * d + 1 + 22 + 2 * e) + 2,
+        loads={"Q": seen * d, "K": seen * d, "scores": 3 * seen, "V": seen * e, "O": seen * e},
+        stores={"scores": 2 * seen, "O": (seen + n) * e},
+        bytes_unique={"Q": 4 * n * d, "K": 4 * n * d, "scores": 4 * widest, "V": 4 * n * e, "O": 4 * n * e},
+    )

@@ -11,6 +11,7 @@ from scipy import fft
 
 from workbench.counting import kernel
 from workbench.errors import WorkbenchError
+from workbench.kernels.cost import Cost
 
 
 @kernel(cache=True, fastmath={"contract"})
@@ -23,6 +24,17 @@ def long_convolution_direct(x, w, y):
         later = y[k:]
         for t in range(later.size):
             later[t] += tap * x[t]
+
+
+def long_convolution_direct_cost(n: int, m: int, itemsize: int) -> Cost:
+    """The closed form of `long_convolution_direct`: n (n + 1) / 2 products where m is n."""
+    products = m * (2 * n - m + 1) // 2
+    return Cost(
+        flops=2 * products,
+        loads={"x": products, "w": m, "y": products},
+        stores={"y": n + products},
+        bytes_unique={"x": n * itemsize, "w": m * itemsize, "y": n * itemsize},
+    )
 
 
 def long_convolution(x: np.ndarray, w: np.ndarray, *, method: str = "fft", workers: int = -1) -> np.ndarray:

@@ -4,6 +4,7 @@ The least work there is, n - 1 additions, but each waits for the one before.
 """
 
 from workbench.counting import kernel
+from workbench.kernels.cost import Cost
 
 
 @kernel(cache=True)
@@ -14,3 +15,9 @@ def scan_serial(x, y):
     for i in range(1, x.size):
         total += x[i]
         y[i] = total
+
+
+def scan_serial_cost(n: int, itemsize: int) -> Cost:
+    """The closed form of `scan_serial` on n floats."""
+    size = n * itemsize
+    return Cost(flops=n - 1, loads={"x": n}, stores={"y": n}, bytes_unique={"x": size, "y": size})

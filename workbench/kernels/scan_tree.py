@@ -7,6 +7,7 @@ processor of few lanes the extra work and the long strides lose; the tree is for
 """
 
 from workbench.counting import kernel
+from workbench.kernels.cost import Cost
 
 
 @kernel(cache=True)
@@ -25,6 +26,17 @@ def scan_blelloch(x):
             left = x[right - step]
             x[right - step] = x[right]
             x[right] += left
+
+
+def scan_blelloch_cost(n: int, itemsize: int) -> Cost:
+    """The closed form of `scan_blelloch` on n floats, n a power of two: n - 1 nodes, each met twice."""
+    nodes = n - 1
+    return Cost(
+        flops=2 * nodes,
+        loads={"x": 5 * nodes},
+        stores={"x": 3 * nodes + 1},
+        bytes_unique={"x": n * itemsize},
+    )
 
 
 def _scan_exclusive(numbers: list[float]) -> list[float]:

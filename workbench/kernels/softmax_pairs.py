@@ -9,7 +9,7 @@ by bringing them to the larger exponent:
 
 2 loads and 1 store a number. Here SUMS sums run side by side, and four pairs are added at once, which
 costs five powers of two instead of eight. Beyond the source: masked numbers (-inf) count as 0, and a row
-whose largest number is not within 1e6 of 0, where a pair would lose digits, goes the way of three passes.
+whose largest number is not within 1e6 of 0, where a pair would lose digits, is declined.
 Not as there: the compiler arranges the vectors, and a store goes through the cache (numba has no streaming
 stores), which on most processors reads a line before it is written.
 """
@@ -27,15 +27,16 @@ FAR = 1e6 * 1.4426950408889634 - 1  # the largest exponent with exact pairs; -in
 
 @kernel(cache=True, fastmath=FUSED)
 def softmax_two_pass(x, y):
-    """y [n] becomes the softmax of x [n], n > 0, both float32, apart.
+    """y [n] becomes the softmax of x [n], n > 0, both float32, apart; the result is True.
 
-    The readable twin is `_softmax_two_pass`.
+    It is False, and y as before, if the largest number is not within 1e6 of 0 (or nan): then the maximum is
+    needed after all. The readable twin is `_softmax_two_pass`.
     """
     M, N = sum_of_exp(x)
-    if abs(N) < FAR:
+    near = abs(N) < FAR
+    if near:
         write(x, y, M, N)
-    else:
-        softmax_reload(x, y)
+    return near
 
 
 @kernel(cache=True, fastmath=FUSED)

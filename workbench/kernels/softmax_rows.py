@@ -11,6 +11,8 @@ from numba import get_num_threads
 
 from workbench.counting import kernel
 from workbench.errors import WorkbenchError
+from workbench.kernels import softmax_pairs, softmax_three_pass
+from workbench.kernels.cost import Cost
 from workbench.kernels.softmax_pairs import softmax_two_pass, softmax_two_pass_rows
 from workbench.kernels.softmax_running import softmax_online, softmax_online_blocked
 from workbench.kernels.softmax_three_pass import softmax_recompute, softmax_reload
@@ -24,12 +26,18 @@ def _blocked(x, y):
     softmax_online_blocked(x, y, BLOCK)
 
 
+@kernel(cache=True)
+def _two_pass(x, y):
+    if not softmax_two_pass(x, y):
+        softmax_reload(x, y)
+
+
 METHODS = {
     "recompute": softmax_recompute,
     "reload": softmax_reload,
     "online": softmax_online,
     "online-blocked": _blocked,
-    "two-pass": softmax_two_pass,
+    "two-pass": _two_pass,
 }
 
 
@@ -65,6 +73,24 @@ def softmax(
         for row, result in zip(rows, results, strict=True):
             METHODS[method](row, result)
     return out
+
+
+def softmax_cost(method: str, n: int) -> Cost:
+    """The closed form of the kernel behind a method for a row of n numbers; scratch is left out.
+
+    An exponential as a pair takes 16 operations, a power of two 2.
+    """
+    e = 16 + 2 + 1  # e^(x - top), before mantissa and power are multiplied
+    lanes, four = softmax_three_pass.LANES, 4 * softmax_pairs.SUMS
+    rest = n % four
+    flops, x, y, stores = {
+        "recompute": (2 * (e + 2) * n + lanes + 1, 3 * n, 0, n),
+        "reload": ((e + 3) * n + lanes + 1, 2 * n, n, 2 * n),
+        "online": ((3 * e + 6) * n + (e + 2) * lanes + lanes + 1, 2 * n, 0, n),
+        "two-pass": (43 * (n - rest) + 46 * rest + 9 * (softmax_pairs.SUMS - 1) + 1, 2 * n, 0, n),
+    }[method]
+    touched = {"x": 4 * n, "y": 4 * n}
+    return Cost(flops=flops, loads={"x": x, "y": y}, stores={"y": stores}, bytes_unique=touched)
 
 
 def parts(rows: int, n: int) -> int:
