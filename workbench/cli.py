@@ -156,7 +156,11 @@ def bench(names: tuple[str, ...], quick: bool, as_json: bool) -> None:
     """Measure the kernels against their peers, side by side in one run."""
     from workbench.bench import bench as run_benchmarks
 
-    rows = run_benchmarks(list(names) or None, quick=quick)
+    rows = []
+    for row in run_benchmarks(list(names) or None, quick=quick):
+        rows.append(row)
+        versus = f"{row['speedup']:.2f} ({row['low']:.2f} to {row['high']:.2f}) times as fast as"
+        click.echo(f"{row['benchmark']}: {versus} {row['peer']}", err=True)
     columns = [column for column in rows[0] if column not in ("machine", "when")] if rows else []
     _emit(rows, as_json, columns, "Benchmarks")
 

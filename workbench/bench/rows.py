@@ -43,7 +43,8 @@ def _softmax(quick: bool) -> Benchmark:
         f"three-pass {m}" if m in methods[:2] else m: partial(softmax, x, other, method=m) for m in methods
     }
     peers |= {"torch out=": by_torch, "read and copy (limit)": read_and_copy}
-    return Benchmark(partial(softmax, x, out), peers, flops=24.0 * x.size)
+    # The sum of 32 Mi numbers keeps about 3 digits less than one number has (torch's 7e-4, ours 2e-4).
+    return Benchmark(partial(softmax, x, out), peers, flops=24.0 * x.size, tolerance=2e-3)
 
 
 def _softmax_rows(quick: bool) -> Benchmark:

@@ -7,7 +7,7 @@ Turns cancel drift, not a neighbour: two ways of threading suffer differently wh
 ratio then moves while its interval stays narrow. Each row says how busy the machine was before it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -33,8 +33,9 @@ class Benchmark:
     tolerance: float = 1e-4
 
 
-def bench(names: list[str] | None = None, quick: bool = False) -> list[dict[str, Any]]:
-    """One row per kernel and peer; all benchmarks unless `names` are given, `quick` for small sizes.
+def bench(names: list[str] | None = None, quick: bool = False) -> Iterator[dict[str, Any]]:
+    """One row per kernel and peer, as it is measured; all benchmarks unless `names` are given, `quick` for
+    small sizes.
 
     `seconds` and `peer_seconds` are medians of a call, `speedup` the median of their ratios within a
     sample (above 1: the kernel is faster) from `low` to `high` (95 %), `gflops` the task's operations over
@@ -45,14 +46,17 @@ def bench(names: list[str] | None = None, quick: bool = False) -> list[dict[str,
     for name in names or ():
         if name not in benchmarks:
             raise WorkbenchError(f"no benchmark is called {name!r}; there are {', '.join(benchmarks)}")
-    rows = []
-    for name in names or benchmarks:
+    return _rows(names or list(benchmarks), quick)
+
+
+def _rows(names: list[str], quick: bool) -> Iterator[dict[str, Any]]:
+    benchmarks = every_benchmark()
+    for name in names:
         benchmark = benchmarks[name](quick)
-        expected = benchmark.kernel()
+        expected = benchmark.kernel().copy()
         for peer, task in benchmark.peers.items():
             require_same(f"{name} and {peer}", expected, task(), benchmark.tolerance)
-            rows.append(_row(name, benchmark, peer, task, quick))
-    return rows
+            yield _row(name, benchmark, peer, task, quick)
 
 
 def every_benchmark() -> dict[str, Callable[[bool], Benchmark]]:
