@@ -2,6 +2,7 @@
 
 import ast
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -247,3 +248,21 @@ def test_syntax_as_text_is_the_same_in_every_python() -> None:
         "format_spec=JoinedStr(values=[Constant(value='>') FormattedValue(value=Name(id='y') "
         "conversion=-1)]))]) orelse=UnaryOp(op=USub() operand=Constant(value=1.5))))] returns=Name(id='str'))"
     )
+
+
+def test_the_hash_is_the_same_in_every_process() -> None:
+    """Sets of names come in another order in each process; a real claim whose code uses a whole module."""
+    ask = (
+        "from workbench.claims.source import claim_hash; print(claim_hash('portable-stream', 'copy-traffic'))"
+    )
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", ask],
+            env={**os.environ, "PYTHONHASHSEED": order},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for order in ("0", "1", "2")
+    }
+    assert len(said) == 1

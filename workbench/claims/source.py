@@ -127,7 +127,7 @@ def described(module: str, name: str, nodes: Sequence[ast.AST]) -> tuple[str, li
                 meanings.append(f"{used}={where}:{what}")
                 if what is not None:
                     targets[where, what] = None
-    return " ".join([f"{module}:{name}", *map(plain, nodes), *meanings]), list(targets)
+    return " ".join([f"{module}:{name}", *map(plain, nodes), *sorted(meanings)]), list(targets)
 
 
 def resolve(module: str, parts: Sequence[str], local: dict[str, Target]) -> Iterator[Target]:
