@@ -34,11 +34,15 @@ def test_before_anyone_has_measured(write: Write) -> None:
     assert cells["bar"] == ["at least 1.5 (no effect: 1)"]
     assert cells["value"] == ["not measured yet"]
     assert cells["verdict"] == ["—"]
+    assert verdict("toy-system", "gain").sentence() == "Not measured yet."
 
 
 def test_the_committed_record_stands_beside_the_readers_own(write: Write) -> None:
     write()
     commit(run_claim(load_system("toy-system"), "gain", "lesson"))
+    assert verdict("toy-system", "gain").sentence() == (
+        "Reproduced. The value is 2.02, the bar at least 1.5 (no effect: 1); the negative control gives 1.02."
+    )
     cells = table(verdict("toy-system", "gain", remeasure=True, budget="smoke"))
     assert cells["value"][0].startswith("2.02 [2.00")
     assert cells["value"][1] == "2"

@@ -57,6 +57,19 @@ class VerdictTable:
         shown = (self.committed, self.own) if self.own else (self.committed,)
         return told + [(head, tuple(_cell(record, say) for record in shown)) for head, say in SAYINGS.items()]
 
+    def sentence(self) -> str:
+        """What came out, in words: of the reader's own measurement where there is one."""
+        record = self.own or self.committed
+        if record is None:
+            return "Not measured yet."
+        said = _verdict(record)
+        if record.value is None:
+            return f"{said[0].upper()}{said[1:]}."
+        told = f"{said[0].upper()}{said[1:]}. The value is {record.value:.4g}, the bar {self.claim.bar}"
+        if record.control_value is None:
+            return f"{told}."
+        return f"{told}; the negative control gives {record.control_value:.4g}."
+
     def _repr_html_(self) -> str:
         head = "".join(f'<th scope="col" style="{CELL}">{name}</th>' for name in self.columns)
         body = ""
@@ -66,6 +79,7 @@ class VerdictTable:
             body += f'<tr><th scope="row" style="{CELL}">{name}</th>{told}</tr>'
         caption = (
             f"<strong>{escape(self.system)} / {escape(self.claim.id)}</strong>: {escape(self.claim.says)}"
+            f"<br/><em>{escape(self.sentence())}</em>"
         )
         return (
             f'<table style="{TABLE}"><caption style="{CAPTION}">{caption}</caption>'
@@ -73,7 +87,7 @@ class VerdictTable:
         )
 
     def _repr_markdown_(self) -> str:
-        lines = [f"**{self.system} / {self.claim.id}**: {self.claim.says}", ""]
+        lines = [f"**{self.system} / {self.claim.id}**: {self.claim.says} *{self.sentence()}*", ""]
         for cells in ("", *self.columns), ("---",) * (1 + len(self.columns)):
             lines.append(f"| {' | '.join(cells)} |")
         for name, cells in self.rows():
@@ -83,7 +97,7 @@ class VerdictTable:
 
     def __repr__(self) -> str:
         width = max(len(name) for name, _ in self.rows())
-        lines = [f"{self.system} / {self.claim.id}: {self.claim.says}"]
+        lines = [f"{self.system} / {self.claim.id}: {self.claim.says}", f"  {self.sentence()}"]
         lines += [f"  {name:{width}}  {'  |  '.join(cells)}" for name, cells in self.rows()]
         return "\n".join(lines)
 

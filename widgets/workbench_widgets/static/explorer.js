@@ -307,7 +307,8 @@ function mountExplorer(root, descriptor, ask, tools) {
   const stage = element("div", { class: "wbx-stage" });
   const wrong = element("p", { class: "wbx-wrong", role: "alert", hidden: true });
   const patience = element("p", { class: "wbx-wait", role: "status", hidden: true });
-  const caption = element("figcaption", { class: "wbx-caption" });
+  const isFigure = root.tagName === "FIGURE"; // which has its role already, and may have a figcaption
+  const caption = element(isFigure ? "figcaption" : "p", { class: "wbx-caption" });
   const says = element("p", { class: "wbx-says", "aria-live": "polite" });
   let frame = null;
   let first = null;
@@ -366,7 +367,7 @@ function mountExplorer(root, descriptor, ask, tools) {
   const reset = element("button", { type: "button", class: "wbx-tool" }, "Reset");
   reset.addEventListener("click", () => knobs.put(descriptor.start));
   knobs.root.append(element("div", { class: "wbx-tools" }, reset, ...(tools.buttons?.(knobs) ?? [])));
-  root.setAttribute("role", "group");
+  if (!isFigure) root.setAttribute("role", "group");
   root.setAttribute("aria-label", descriptor.title);
   root.replaceChildren(knobs.root, patience, wrong, stage, caption, says);
   const stops = [onTheme(redraw), onWidth(stage, redraw)];
