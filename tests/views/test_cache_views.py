@@ -158,9 +158,9 @@ def test_reuse_must_have_been_asked_for():
 def test_the_annotated_source_names_the_line_that_misses(counts):
     shown = views.annotated_source(counts)
     html = shown._repr_html_()
-    assert "◆\u00a0L1\u00a0misses" in shown.columns
+    assert "◆\u00a0L1 misses" in shown.columns
     assert "●\u00a0loads" in shown.columns
-    assert sum(shown.columns["◆\u00a0L1\u00a0misses"]) == counts.cache["L1"].misses.total
+    assert sum(shown.columns["◆\u00a0L1 misses"]) == counts.cache["L1"].misses.total
     assert "100 % of" in shown.caption
     assert "linear-gradient" in html
     assert 'scope="row"' in html

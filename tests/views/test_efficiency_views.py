@@ -268,3 +268,11 @@ def test_faster_than_the_peak_is_named():
 
 def test_times_are_read_well():
     assert [duration(t) for t in (2.5, 0.0032, 4.56e-5, 7e-9)] == ["2.5 s", "3.2 ms", "45.6 µs", "7 ns"]
+
+
+def test_marks_that_nearly_touch_share_a_name():
+    from workbench.views.rooflines import _labels
+
+    assert _labels({"L2": 0.25, "L3": 18.0, "DRAM": 21.0}) == ["L2", "", "L3, DRAM"]
+    assert _labels({"DRAM": 21.0, "L2": 0.25}) == ["DRAM", "L2"]
+    assert _labels({"L2": 0.062, "L3": 0.063, "DRAM": 0.069}) == ["", "", "L2, L3, DRAM"]

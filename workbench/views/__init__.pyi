@@ -1,6 +1,7 @@
 from .access_grids import accesses
 from .caches import cache_map, miss_bars, reuse_histogram
 from .charts import Series, Table, bars, cost_bars, growth, table
+from .field_grid import field_grid
 from .fields import effective_map, receptive_field
 from .gap import Scored, efficiency_gap
 from .painted import Painting, painted_field
@@ -8,6 +9,7 @@ from .pictures import picture, pixel_axes
 from .rooflines import roofline
 from .tables import AnnotatedSource, annotated_source, counters_table
 from .theme import DIVERGING, OKABE_ITO, describe, ideal, line, mark
+from .trade_offs import trade_off
 from .waterlines import waterline
 from .words import short, spoken
 from .work import Work, traffic
@@ -30,6 +32,7 @@ __all__ = [
     "describe",
     "effective_map",
     "efficiency_gap",
+    "field_grid",
     "growth",
     "ideal",
     "line",
@@ -44,6 +47,7 @@ __all__ = [
     "short",
     "spoken",
     "table",
+    "trade_off",
     "traffic",
     "waterline",
 ]

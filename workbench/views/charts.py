@@ -217,9 +217,13 @@ class Table:
         if value is None:
             return "–"
         if isinstance(value, Quantity):
-            span = "" if value.low is None or value.high is None else f" [{value.low:.3g}, {value.high:.3g}]"
-            number = f"{value.value:.{self.digits}g}{span} {value.unit}".strip()
-            return f"{SIGNS[value.provenance]} {number}"
+            large = abs(value.value) >= 10**self.digits  # 134 M is read at a glance, 1.345e+08 is not
+            say = short if large else "{:.3g}".format
+            span = (
+                "" if value.low is None or value.high is None else f" [{say(value.low)}, {say(value.high)}]"
+            )
+            number = short(value.value) if large else f"{value.value:.{self.digits}g}"
+            return f"{SIGNS[value.provenance]} {number}{span} {value.unit}".rstrip()
         if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
             return str(value)
         if isinstance(value, (int, np.integer)):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from math import floor, log10
 
 import plotly.graph_objects as go
@@ -13,6 +14,7 @@ from workbench.views.words import listed, short, spoken
 from workbench.views.work import Work, colours, legend, told, where_and_when
 
 Span = tuple[float, float]
+TOUCH = 2.0  # marks nearer than this factor have no room for a name each
 IMPOSSIBLE = "above the roof: the count or the clock is wrong"
 
 
@@ -74,7 +76,7 @@ def roofline(
     top = max(peak.value for peak in peaks.values())
     ridges = [top / band.value for band in bandwidths.values()]
     xs = [value for one in placed for value in one.intensity.values()]
-    low, high = intensities or (min(*xs, *ridges) / 4, max(*xs, *ridges) * 4)
+    low, high = intensities or (min(*xs, *ridges) / 4, max(*xs, *ridges) * 10)
     slowest = min(band.value for band in bandwidths.values())
     ys = [value for one in placed for value in (one.rate, one.roof)]
     bottom, ceiling = rates or (min(*ys, slowest * low) / 2.5, max(*ys, top) * 3)
@@ -213,7 +215,7 @@ def _draw(fig: go.Figure, one: _Placed, ink: str) -> None:
         mode="lines+markers+text" if several else "markers",
         line={"color": ink, "width": 1},
         marker={**mark(marks[0], ink, 10), "symbol": [str(mark(each)["symbol"]) for each in marks]},
-        text=list(one.intensity) if several else None,
+        text=_labels(one.intensity) if several else None,
         textposition="bottom right",
         textfont={"size": 12},
         hovertext=[
@@ -237,6 +239,19 @@ def _draw(fig: go.Figure, one: _Placed, ink: str) -> None:
             showlegend=False,
         )
         fig.add_annotation(x=log10(at), y=log10(one.rate), text="above the roof", yshift=18)
+
+
+def _labels(intensity: Mapping[str, float]) -> list[str]:
+    """Names for marks from left to right; marks that nearly touch share one, at the last of them."""
+    places = sorted(intensity, key=intensity.__getitem__)
+    shared: list[str] = []
+    labels = dict.fromkeys(places, "")
+    for here, after in zip_longest(places, places[1:]):
+        shared.append(here)
+        if after is None or intensity[after] > TOUCH * intensity[here]:
+            labels[here] = ", ".join(shared)
+            shared = []
+    return [labels[level] for level in intensity]
 
 
 def _moved(work: Work, level: str) -> Quantity:

@@ -32,7 +32,8 @@ class AnnotatedSource:
 
     def _repr_html_(self) -> str:
         heads = "".join(
-            f'<th scope="col" style="text-align:right">{escape(one)}</th>' for one in self.columns
+            f'<th scope="col" style="text-align:right;white-space:normal">{escape(one)}</th>'
+            for one in self.columns
         )
         rows = "".join(self._row(place) for place in range(len(self.lines)))
         return (
@@ -80,13 +81,12 @@ def annotated_source(counts: "Counts", *, caption: str | None = None) -> Annotat
         f"{counted}\u00a0{what}": tuple(getattr(line, what) for line in lines)
         for what in ("loads", "stores", "flops")
     } | {
-        f"{simulated}\u00a0{name}\u00a0misses": tuple(line.misses[name] for line in lines)
-        for name in counts.cache
+        f"{simulated}\u00a0{name} misses": tuple(line.misses[name] for line in lines) for name in counts.cache
     }
     said = []
     for title, numbers in columns.items():
         most = max(range(len(lines)), key=numbers.__getitem__)
-        what = title[2:].replace("\u00a0", " ")
+        what = title[2:]
         if total := sum(numbers):
             part = f"{100 * numbers[most] / total:.3g} %"
             said.append(f"line {lines[most].number} has {part} of {short(total)} {what}")
@@ -108,7 +108,8 @@ def _bar(number: int, total: int) -> str:
     style = (
         f"text-align:right;background:linear-gradient(to right,{BAR} {share:.3g}%,transparent {share:.3g}%)"
     )
-    return f'<td style="{style}" title="{share:.3g} %">{f"{number:,}".replace(",", chr(0x202F))}</td>'
+    exact = f"{number:,}".replace(",", "\u202f")
+    return f'<td style="{style}" title="{exact}, {share:.3g} %">{short(number).replace(" ", "&nbsp;")}</td>'
 
 
 def counters_table(reading: Any, *, caption: str | None = None) -> Table:
