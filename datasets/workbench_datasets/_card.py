@@ -30,7 +30,10 @@ class Card:
     members: tuple[str, ...] = ()
 
     def version(self) -> str:
-        """SHA-256 of the source files' bytes: it changes when the data change, and only then."""
+        """SHA-256 of the source files' bytes. Of data that are made, the code that makes them is a source.
+
+        It changes whenever the data do; for stored data, only then.
+        """
         return combined(self.sources())
 
     def row(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Single pictures by name, and stacks of photographs and of textures."""
+"""Single pictures by name, and a stack of photographs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -125,7 +125,6 @@ PICTURES = [
 
 _BY_NAME = {picture.card.name: picture for picture in PICTURES}
 PHOTOGRAPHS = ("astronaut", "chelsea", "china", "coffee", "flower", "hubble", "rocket")
-TEXTURES = ("brick", "grass", "gravel")
 
 
 def _sources(members: Sequence[str]) -> list[Path]:
@@ -143,11 +142,6 @@ def photographs(size: Size = 128, gray: bool = False) -> Image:
     return _stack("photographs", PHOTOGRAPHS, size, gray)
 
 
-def textures(size: Size = 128) -> Image:
-    """Grey textures: [3, height, width]."""
-    return _stack("textures", TEXTURES, size, gray=True)
-
-
 STACKS = [
     DataSet(
         Card(
@@ -163,21 +157,6 @@ STACKS = [
             members=PHOTOGRAPHS,
         ),
         photographs,
-    ),
-    DataSet(
-        Card(
-            name="textures",
-            title="Textures, cropped to one size",
-            origin="scikit-image; each member has a card of its own",
-            licence=CC0,
-            shapes={"images": "float32 [3, 128, 128]"},
-            units="texture, " + GREY,
-            good_for="statistics of filter responses, texture classes, stationarity",
-            sources=lambda: _sources(TEXTURES),
-            options={"size": SIZE_OPTION + ", at most 512 squared"},
-            members=TEXTURES,
-        ),
-        textures,
     ),
 ]
 

