@@ -96,7 +96,7 @@ def test_memory_order_does_not_matter(way):
     dilation=st.tuples(st.integers(1, 2), st.integers(1, 3)),
     padding=st.sampled_from([None, 0, 2, "valid"]),
     bias=st.booleans(),
-    size=st.tuples(st.integers(9, 14), st.integers(11, 13)),
+    size=st.tuples(st.integers(9, 14), st.integers(13, 15)),
 )
 def test_whatever_the_settings_it_is_the_plain_layer(channels, kernel, stride, dilation, padding, bias, size):
     ours, plain = pair(channels, kernel, stride=stride, padding=padding, dilation=dilation, bias=bias)
@@ -195,3 +195,13 @@ def test_wide_kernels_take_spectra_and_double_precision_never_torch(dtype):
     assert ways(31, 64) == ["fourier"] * 3
     assert ways(31, 4) == ["loops"] * 3  # most taps fall outside
     assert ("torch" in ways(3, 32)) == (dtype == torch.float32)
+
+
+def test_the_bare_operator_has_a_field():
+    class Bare(nn.Module):
+        def forward(self, x):
+            return depthwise_conv.depthwise(x, torch.ones(2, 1, 5, 4), None)
+
+    field = receptive_field(Bare(), (1, 2, 9, 9))
+    assert field.size == (5, 4)
+    assert field.interval((4, 4)) == ((2, 6), (3, 6))

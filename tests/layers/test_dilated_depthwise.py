@@ -27,3 +27,4 @@ def test_parts_equal_the_whole(kernel, dilation, shape):
 
 def test_its_reach_is_that_of_a_dilated_convolution():
     assert receptive_field(DilatedDepthwise(2, (1, 7), dilation=3), (1, 2, 30, 30)).size == (1, 19)
+    assert receptive_field(DilatedDepthwise(2, 13), (1, 2, 30, 30)).size == (13, 13)

@@ -252,7 +252,7 @@ def test_photographs_become_a_batch():
         ({"images": NOISE[0]}, "images must be"),
         ({"images": NOISE[:, :2]}, "cannot be run on images of shape"),
         ({"batch": 0}, "batch must be at least 1"),
-        ({"module": nn.Sequential(nn.Flatten(), nn.Linear(3465, 2))}, "expected an output"),
+        ({"module": nn.Unflatten(1, (3, 1))}, "expected an output"),
     ],
 )
 def test_bad_input_is_a_sentence(change, sentence):
@@ -267,3 +267,25 @@ def test_one_image_one_pixel_wide_kernels(depth, height, width):
     stack = conv_stack(1, depth, 2, inputs=1)
     field = effective_field(stack, torch.randn(1, 1, height, width), channels=slice(0, 1), score="squared")
     assert field.map[field.position] == field.map.sum()
+
+
+def test_tokens_and_classes_have_fields_too():
+    class Tokens(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed = torch.nn.Conv2d(1, 4, 4, 4)
+
+        def forward(self, x):
+            return self.embed(x).flatten(2).transpose(1, 2)
+
+    net, images = Tokens(), torch.randn(2, 1, 16, 24)
+    field = effective_field(net, images, position=(7,), channels=[0, 2])  # row 1, column 1 of 4 x 6
+    assert field.center == (5.5, 5.5)
+    assert (field.map[4:8, 4:8] > 0).all()
+    assert field.map.sum() == pytest.approx(field.map[4:8, 4:8].sum())
+    classes = torch.nn.Sequential(net, torch.nn.Flatten(), torch.nn.Linear(96, 3))
+    field = effective_field(classes, images, channels=[1])
+    assert field.center == (7.5, 11.5)
+    assert (field.map > 0).all()
+    with pytest.raises(WorkbenchError, match="inside the 24 output"):
+        effective_field(net, images, position=(24,))

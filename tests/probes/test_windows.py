@@ -99,7 +99,7 @@ def test_paths_that_disagree_say_so():
 
 def test_everything_swallows_and_nothing_adds_nothing():
     pixels = Reach.pixels(5)
-    everything = pixels.collapsed()
+    everything = pixels.mixed(5)
     union, problem = pixels.joined(everything)
     assert problem is None
     assert union.rule is EVERYTHING

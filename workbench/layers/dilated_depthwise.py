@@ -6,7 +6,7 @@ which `DepthwiseConv2d` has quick ways.
 """
 
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, fx, nn
 
 from workbench.layers.depthwise_conv import DepthwiseConv2d, depthwise
 
@@ -19,6 +19,8 @@ class DilatedDepthwise(DepthwiseConv2d):
     """
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if isinstance(input, fx.Proxy):  # a tracer follows: it knows torch's own convolution
+            return nn.Conv2d._conv_forward(self, input, weight, bias)
         if not self.training or self.dilation == (1, 1):
             return super()._conv_forward(input, weight, bias)
         batch, channels, height, width = input.shape

@@ -39,12 +39,15 @@ class Bands(NamedTuple):
 
 
 def haar2d(x: Tensor) -> Bands:
-    """One level: [..., channels, height, width] -> four [..., channels, ceil(height / 2), ceil(width / 2)]."""
+    """One level: [..., channels, height, width] -> four of them, half as high and wide, rounded up."""
     return Bands(*_haar_of_four(*squares(x)))
 
 
 def inverse_haar2d(bands: Sequence[Tensor], size: tuple[int, int] | None = None) -> Tensor:
-    """The x [..., channels, height, width] that `haar2d` took apart; size: (height, width) where one of them is odd."""
+    """The x [..., channels, height, width] that `haar2d` took apart.
+
+    size: (height, width), needed where one of them is odd.
+    """
     if len({tuple(band.shape) for band in bands}) != 1 or len(bands) != 4:
         shapes = ", ".join(str(tuple(band.shape)) for band in bands)
         raise WorkbenchError(f"expected four bands of one shape, but {shapes or 'none'} came")
@@ -61,7 +64,7 @@ def inverse_haar2d(bands: Sequence[Tensor], size: tuple[int, int] | None = None)
 
 
 def squares(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The pixels a, b, c, d of every square of x [..., channels, height, width], each [..., channels, h, w]."""
+    """The pixels a, b, c, d of every square of x [..., channels, height, width], shaped like the bands."""
     x = F.pixel_unshuffle(F.pad(x, (0, x.shape[-1] % 2, 0, x.shape[-2] % 2)), 2)  # four channels from each
     return x[..., 0::4, :, :], x[..., 1::4, :, :], x[..., 2::4, :, :], x[..., 3::4, :, :]
 
@@ -98,7 +101,7 @@ class Haar2d(nn.Module):
 
     def inverse(self, found: Sequence[Bands], size: tuple[int, int] | None = None) -> Tensor:
         """x again, from the last LL and the details of all levels; size: that of x where a side is odd."""
-        sizes = [size, *(tuple(bands.LL.shape[-2:]) for bands in found[:-1])]
+        sizes = [size, *((bands.LL.shape[-2], bands.LL.shape[-1]) for bands in found[:-1])]
         low = found[-1].LL
         for bands, above in zip(reversed(found), reversed(sizes), strict=True):
             low = inverse_haar2d((low, *bands[1:]), above)
@@ -106,4 +109,3 @@ class Haar2d(nn.Module):
 
     def extra_repr(self) -> str:
         return f"levels={self.levels}"
-

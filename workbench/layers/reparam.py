@@ -84,9 +84,10 @@ class RepDepthwise(nn.Module):
         fixed kernel equals them.
         """
         refuse_training(self)
-        size = self.branches[0][0].kernel_size[0]  # type: ignore[index,union-attr]
+        pairs = [(branch[0], branch[1]) for branch in self.branches]  # type: ignore[index]
+        size = pairs[0][0].kernel_size[0]
         weights, biases = [], []
-        for conv, norm in self.branches:  # type: ignore[misc]
+        for conv, norm in pairs:
             weight, bias = fold_norm(conv, norm)
             weights.append(place_dilated(weight, conv.dilation[0], size))
             biases.append(bias)

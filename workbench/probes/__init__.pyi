@@ -11,7 +11,7 @@ from .effective_field import (
 from .maps import Moments, crossness, mass_radius, moments
 from .probing import Part, Probe, probe
 from .receptive_field import Axis, ReceptiveField, receptive_field
-from .rules import rule
+from .rules import all_before, rule
 from .watching import Row, Watch, statistics, watch
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Row",
     "Watch",
     "across_sizes",
+    "all_before",
     "attending",
     "attention",
     "cost",

@@ -7,8 +7,10 @@ the gradients; the numbers below are unchanged when all gradients are multiplied
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any, Literal
 
 import numpy as np
@@ -44,7 +46,7 @@ class EffectiveField:
 
     map: NDArray[np.float64]
     center: tuple[float, float]
-    position: tuple[int, int]
+    position: tuple[int, ...]
     images: NDArray[np.float64] = field(repr=False)
 
     def radius(self, share: float = 0.5) -> float:
@@ -100,7 +102,7 @@ def effective_field(
     module: nn.Module,
     images: ArrayLike | Tensor,
     *,
-    position: tuple[int, int] | None = None,
+    position: Sequence[int] | None = None,
     channels: Sequence[int] | slice | None = None,
     output: str | None = None,
     score: Score = "absolute",
@@ -110,9 +112,9 @@ def effective_field(
     """Gradient of one output position with respect to the images, as a map over the input.
 
     images: [images, channels, height, width] as the module takes them (see `image_batch`).
-    position: (row, column) of the output, default the middle one. channels: which output channels are
-        summed before the gradient, default all. output: name of an inner part to look at instead of
-        the module's output; what it returns must be [batch, channels, height, width].
+    position: (row, column) of the output, default the middle one; (token,) of [batch, tokens, channels],
+        and nothing for [batch, numbers]. channels: which output channels are summed before the gradient,
+        default all. output: name of an inner part to look at instead of the module's output.
     score: what is summed over images and channels, the absolute gradient, its square, or itself.
     center: (y, x) of the output's centre in the input, default from the exact receptive field, and
         from the ratio of the sizes where the module cannot be traced.
@@ -127,15 +129,15 @@ def effective_field(
         raise WorkbenchError(f"batch must be at least 1, but {batch} came")
     dtype, device = kind_of_numbers(module)
     stack = _checked_images(images).to(dtype=dtype, device=device)
-    maps, shape = [], (0, 0)
+    maps, shape = [], ()  # type: tuple[list[Any], tuple[int, ...]]
     with evaluated(module), _Catch(module, output) as catch:
         for some in stack.split(batch):
             some = some.detach().requires_grad_()
             with torch.enable_grad():
                 out = catch.run(some)
-                shape = (out.shape[2], out.shape[3])
+                shape = _places(out)
                 at = _checked_position(position, shape)
-                value = out[:, :, at[0], at[1]]
+                value = out[:, at[0]] if out.ndim == 3 else out[:, :, at[0], at[1]] if at else out
                 value = value if channels is None else value[:, channels]
                 (gradient,) = torch.autograd.grad(value.sum(), some)
             maps.append(SCORES[score](gradient.double()).sum(dim=1).cpu().numpy())
@@ -172,12 +174,17 @@ class _Catch:
                 f"{tuple(images.shape)}: {reason}"
             ) from None
         value = first_tensor(self.caught)
-        if value.ndim != 4:
+        if value.ndim not in (2, 3, 4):
             raise WorkbenchError(
-                "expected an output [batch, channels, height, width], but shape "
-                f"{tuple(value.shape)} came; name an inner part by output="
+                "expected an output [batch, channels, height, width], [batch, tokens, channels] or "
+                f"[batch, numbers], but shape {tuple(value.shape)} came; name an inner part by output="
             )
         return value
+
+
+def _places(out: Tensor) -> tuple[int, ...]:
+    """Sizes of what an output has places on: (height, width), (tokens,), or none at all."""
+    return {4: tuple(out.shape[2:]), 3: (out.shape[1],)}.get(out.ndim, ())
 
 
 def _checked_images(images: ArrayLike | Tensor) -> Tensor:
@@ -189,10 +196,11 @@ def _checked_images(images: ArrayLike | Tensor) -> Tensor:
     return stack
 
 
-def _checked_position(position: tuple[int, int] | None, shape: tuple[int, int]) -> tuple[int, int]:
-    at = (shape[0] // 2, shape[1] // 2) if position is None else (position[0], position[1])
-    if not (0 <= at[0] < shape[0] and 0 <= at[1] < shape[1]):
-        raise WorkbenchError(f"position must lie inside the {shape[0]} x {shape[1]} output, but {at} came")
+def _checked_position(position: Sequence[int] | None, shape: tuple[int, ...]) -> tuple[int, ...]:
+    at = tuple(size // 2 for size in shape) if position is None else tuple(position)
+    if len(at) != len(shape) or not all(0 <= i < size for i, size in zip(at, shape, strict=True)):
+        sizes = " x ".join(map(str, shape)) or "single"
+        raise WorkbenchError(f"position must lie inside the {sizes} output, but {at} came")
     return at
 
 
@@ -200,17 +208,21 @@ def _centre(
     module: nn.Module,
     images: tuple[int, ...],
     output: str | None,
-    position: tuple[int, int],
-    shape: tuple[int, int],
+    position: tuple[int, ...],
+    shape: tuple[int, ...],
 ) -> tuple[float, float]:
-    """The output's centre in the input: exact where the module can be traced."""
-    try:
+    """The output's centre in the input: exact where the module can be followed."""
+    exact = None
+    with suppress(WorkbenchError):
         exact = receptive_field(module, (1, *images[1:]), output)
-        if all(axis.outputs == length for axis, length in zip(exact.axes, shape, strict=True)):
-            y, x = exact.centre(position)
-            return float(y), float(x)
-    except WorkbenchError:
-        pass
+    grid = shape if exact is None else tuple(axis.outputs for axis in exact.axes)
+    if len(shape) == 1 and shape[0] == prod(grid):  # tokens that lie row by row
+        position, shape = divmod(position[0], grid[-1]) if len(grid) == 2 else (), grid
+    if exact is not None and shape == grid and len(position) == 2:
+        y, x = exact.centre(position)
+        return float(y), float(x)
+    if len(position) != 2:
+        return (images[2] - 1) / 2, (images[3] - 1) / 2
     y, x = (
         (at + 0.5) * size / length - 0.5 for at, size, length in zip(position, images[2:], shape, strict=True)
     )

@@ -189,6 +189,23 @@ def _convolution_backward(call: Call) -> Work:
     return _real_products(_convolved(call, grad) * (image + weight), grad, grad.numel() if bias else 0)
 
 
+@priced("depthwise_conv2d")
+def _depthwise(call: Call) -> Work:
+    """Our own operator costs what the convolution does, whichever way it takes."""
+    bias = call.out.numel() if call["bias"] is not None else 0
+    return products(call.out.numel() * prod(call["weight"].shape[2:]), bias)
+
+
+@priced("depthwise_conv2d_input_grad")
+def _depthwise_input_grad(call: Call) -> Work:
+    return products(call["grad"].numel() * prod(call["weight"].shape[2:]))
+
+
+@priced("depthwise_conv2d_weight_grad")
+def _depthwise_weight_grad(call: Call) -> Work:
+    return products(call["grad"].numel() * call["height"] * call["width"])
+
+
 def pairs_attended(queries: int, keys: int, causal: bool) -> int:
     """Pairs of query and key that meet: all, or those on and below the diagonal from the top left."""
     if not causal:
@@ -493,11 +510,14 @@ def _nothing(call: Call) -> Work:
     return NOTHING
 
 
+OURS = ("aten", "workbench")  # whose operators the names above mean
+
+
 @cache
 def _entry(func: Any) -> tuple[str, Formula | None, bool]:
     """Name of the operator, its formula if it has one, and whether it is free."""
     name = func.overloadpacket.__name__
-    if func.is_view or name in FREE or func.namespace != "aten":
+    if func.is_view or name in FREE or func.namespace not in OURS:
         return name, None, func.is_view or name in FREE or func.namespace in ("prim", "profiler")
     if name in MOVING:
         return name, _nothing, False

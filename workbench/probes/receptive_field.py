@@ -1,4 +1,4 @@
-"""Exact receptive field of any torch module that torch.fx can trace, by interval arithmetic.
+"""Exact receptive field of any torch module that decides by shapes alone, by interval arithmetic.
 
 The module is run once on shapes alone (no numbers are computed). Every tensor on the way carries,
 for each axis of the input image, what each of its indices sees (`Reach`); every operation is a rule
@@ -16,12 +16,22 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import fx, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 
 from workbench.errors import WorkbenchError
 from workbench.probes._modules import checked_shape, evaluated, kind_of_numbers, the_module
-from workbench.probes.following import LayerStep, Rule, Seen, Statistics, Tracer, Walk, measures
+from workbench.probes.following import (
+    LayerStep,
+    NotRun,
+    Rule,
+    Seen,
+    Statistics,
+    Tracer,
+    Walk,
+    measures,
+    own_functions_recorded,
+)
 from workbench.probes.rules import RULES, WORDS
 from workbench.probes.windows import Reach
 
@@ -50,7 +60,7 @@ class Axis:
         as if the image went on for ever; it is infinite where an output sees everything.
         """
         output = self.outputs // 2 if output is None else output
-        if self.size < inf and not 0 <= output < self.outputs:
+        if (self.size < inf or len(self.reach) > 1) and not 0 <= output < self.outputs:
             raise WorkbenchError(
                 f"output must lie in 0 to {self.outputs - 1} along the {self.name}, but {output} came"
             )
@@ -167,8 +177,8 @@ def receptive_field(
     input_shape: [batch, channels, one to three sizes], as the module takes it.
     output: name of the part to look at (`"stage.2"`), or the index or key where the module returns
         several tensors; default what the module returns.
-    rules: for parts without a rule of their own, by module type or function: `"pointwise"`,
-        `"everything"`, or a function of a `Call`.
+    rules: for parts without a rule of their own, by module type, function or `autograd.Function`:
+        `"pointwise"`, `"everything"`, `all_before(dim)` for scans, or a function of a `Call`.
     statistics: what normalisations over the whole map count as. `"note"` leaves them out and says so;
         `"everything"` is strict.
 
@@ -187,38 +197,55 @@ def receptive_field(
     training = {part for part in module.modules() if part.training}
     dtype, _ = kind_of_numbers(module)
     with evaluated(module), FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
-        walk = Walk(_traced(module, known), known, statistics, training)
-        try:
-            walk.run(torch.empty(shape, dtype=dtype))
-        except WorkbenchError:
-            raise
-        except Exception as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise WorkbenchError(
-                f"{type(module).__name__} cannot be run on an input of shape {shape}: {reason}"
-            ) from None
+        walk = _walked(module, torch.empty(shape, dtype=dtype), known, statistics, training)
     seen = _chosen(walk, output)
+    for dim in range(len(seen.dims)):
+        seen = seen.plain(dim)
     axes = []
     for axis, (name, reach) in enumerate(zip(walk.names, seen.reach, strict=True)):
         size, jump, start = measures(reach)
-        outputs = next((n for dim in seen.dims for a, n in dim if a == axis), 1)
+        carried = any(axis in seen.axes(dim) for dim in range(len(seen.dims)))
+        outputs = len(reach) if carried else 1
         axes.append(Axis(name, size, jump, start, shape[2 + axis], outputs, reach))
     return ReceptiveField(tuple(axes), tuple(walk.layers), tuple(walk.warnings))
 
 
-def _traced(module: nn.Module, rules: Mapping[Any, Rule]) -> fx.GraphModule:
-    tracer = Tracer(rules)
+def _walked(
+    module: nn.Module,
+    image: Tensor,
+    rules: Mapping[Any, Rule],
+    statistics: Statistics,
+    training: set[nn.Module],
+) -> Walk:
+    """Runs the module on shapes, then follows the image through what was recorded."""
+    tracer = Tracer(rules, image)
     root = nn.Sequential(module) if tracer.is_leaf_module(module, "") else module
     try:
-        return fx.GraphModule(root, tracer.trace(root))
+        with own_functions_recorded(tracer):
+            graph = tracer.trace(root)
     except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        if isinstance(error, NotRun) and not _runs(module, image):
+            raise WorkbenchError(
+                f"{type(module).__name__} cannot be run on an input of shape {tuple(image.shape)}: {reason}"
+            ) from None
         path, kind = tracer.trail[-1] if tracer.trail else ("", type(module).__name__)
         where = f"its part {path!r} ({kind})" if path else f"{kind}.forward"
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise WorkbenchError(
             f"{type(module).__name__} cannot be traced by torch.fx, because {where} depends on more than "
             f"shapes ({reason}); give that part a rule, e.g. rules={{{kind}: 'everything'}}"
         ) from None
+    return Walk(graph, tracer, rules, statistics, training)
+
+
+def _runs(module: nn.Module, image: Tensor) -> bool:
+    """Whether it is the shapes alone that the module cannot be run on."""
+    try:
+        with unset_fake_temporarily():
+            module(torch.zeros(image.shape, dtype=image.dtype))
+    except Exception:
+        return False
+    return True
 
 
 def _chosen(walk: Walk, output: str | int | None) -> Seen:

@@ -82,9 +82,30 @@ class Window:
         return cls.of(phases, step.numerator, "replicate")
 
     @classmethod
+    def smoothing(cls, step: Fraction, radius: int) -> "Window":
+        """Interpolation with a filter as wide as what it skips (torch's antialias=True)."""
+        support = radius * max(step, Fraction(1))
+        phases = []
+        for o in range(step.denominator):
+            centre = step * (o + Fraction(1, 2)) - Fraction(1, 2)
+            phases.append(
+                [
+                    i
+                    for i in range((centre - support).__floor__(), (centre + support).__ceil__() + 1)
+                    if abs(i - centre) < support
+                ]
+            )
+        return cls.of(phases, step.numerator)
+
+    @classmethod
     def slicing(cls, start: int, step: int = 1) -> "Window":
         """Output o is input start + step * o: cropping, and the repetition of a broadcast for step 0."""
         return cls.of([[start]], step)
+
+    def spaced(self, step: int) -> "Window":
+        """The same for numbers that stand `step` apart: every one of the `step` in between does it alone."""
+        taps = self.taps[:, None, :] * step + np.arange(step)[None, :, None]
+        return Window(taps.reshape(-1, self.taps.shape[1]), self.rise * step, self.border)
 
     def read(self, outputs: np.ndarray) -> np.ndarray:
         """Input indices of each output [outputs, taps], nan where there is none."""
@@ -143,9 +164,13 @@ class Staircase:
                 return Staircase(self.lo[:short], self.hi[:short], rise)
         return self
 
+    def before(self) -> "Staircase":
+        """After a scan: from ever to what the index itself saw."""
+        return Staircase(np.full_like(self.lo, -inf), self.hi, self.rise).shortest()
+
     @property
     def everything(self) -> bool:
-        return bool((self.lo == -inf).any())
+        return bool(((self.lo == -inf) & (self.hi == inf)).any())
 
     @property
     def jump(self) -> Fraction:
@@ -160,10 +185,12 @@ class Staircase:
     @property
     def start(self) -> float:
         """Centre of output 0 in input pixels (of the line through all centres, where phases differ)."""
-        reached = np.isfinite(self.lo)
+        lo = np.where(np.isfinite(self.lo), self.lo, self.hi)  # one that sees all before stands at its end
+        hi = np.where(np.isfinite(self.hi), self.hi, self.lo)
+        reached = np.isfinite(lo) & np.isfinite(hi)
         if not reached.any():
             return np.nan
-        centres = (self.lo[reached] + self.hi[reached]) / 2
+        centres = (lo[reached] + hi[reached]) / 2
         return float(np.mean(centres - float(self.jump) * np.flatnonzero(reached)))
 
 
@@ -188,21 +215,103 @@ class Reach:
         index = np.arange(size, dtype=float)
         return cls(index, index, Staircase(np.array([0.0]), np.array([0.0]), 1))
 
+    @classmethod
+    def nothing(cls, size: int) -> "Reach":
+        """Places that depend on no pixel: constants beside the image."""
+        return cls(np.full(size, inf), np.full(size, -inf), Staircase(np.array([inf]), np.array([-inf]), 0))
+
     def __len__(self) -> int:
         return len(self.first)
 
     def through(self, window: Window, outputs: int) -> "Reach":
         """After a layer with this window and that many outputs."""
         read = inside(window.read(np.arange(outputs)), len(self), window.border)
+        return self._reading(read, self.rule and self.rule.through(window))
+
+    def along(self, window: Window, outputs: int, size: int, step: int = 1) -> "Reach":
+        """After a window over one digit of the index: `size` numbers that stand `step` apart.
+
+        An axis that was cut into blocks has an index of several digits, the place in the block and its
+        number. The window knows its digit alone: it never reaches into the next block.
+        """
+        if step == 1 and size == len(self):
+            return self.through(window, outputs)
+        digit = inside(window.read(np.arange(outputs)), size, window.border)  # [outputs, taps]
+        slow, fast = np.arange(len(self) // (size * step)), np.arange(step)
+        read = digit[None, :, None, :] * step + fast[:, None] + slow[:, None, None, None] * (size * step)
+        read = read.reshape(-1, digit.shape[1])
+        if len(slow) == 1:
+            return self._reading(read, self.rule and self.rule.through(window.spaced(step)))
+        return self._reading(
+            read, self.rule and self.rule.through(Window(read[: outputs * step], size * step))
+        )
+
+    def mixed(self, size: int, step: int = 1) -> "Reach":
+        """A digit is gone, because what is left depends on all of it: a pool, a flattening, attention."""
+        first, last = self._digits(self.first, size, step), self._digits(self.last, size, step)
+        rule = EVERYTHING
+        if size * step < len(self):
+            if self.rule is None:
+                return Reach(first.min(1).ravel(), last.max(1).ravel(), None)
+            taps = np.arange(step)[:, None] + step * np.arange(size)
+            rule = self.rule.through(Window(taps.astype(float), size * step))
+        return Reach(first.min(1).ravel(), last.max(1).ravel(), rule)
+
+    def before(self, size: int, step: int = 1) -> "Reach":
+        """After a scan over a digit: each place depends on itself and all before it."""
+        first = np.minimum.accumulate(self._digits(self.first, size, step), axis=1).ravel()
+        last = np.maximum.accumulate(self._digits(self.last, size, step), axis=1).ravel()
+        if step == 1 and size == len(self):
+            return Reach(first, last, self.rule and self.rule.before())
+        if size * step == len(self):
+            return Reach(first, last, EVERYTHING)
+        place = np.arange(size)
+        taps = np.where(place <= place[:, None], place, np.nan)  # [size, size]
+        read = (taps[:, None, :] * step + np.arange(step)[:, None]).reshape(size * step, size)
+        return Reach(first, last, self.rule and self.rule.through(Window(read, size * step)))
+
+    def repeated(self, size: int, step: int) -> "Reach":
+        """A new digit, on which nothing depends."""
+        first = np.repeat(self._digits(self.first, 1, step), size, axis=1).ravel()
+        last = np.repeat(self._digits(self.last, 1, step), size, axis=1).ravel()
+        taps = np.tile(np.arange(step, dtype=float), 1 if step == len(self) else size)[:, None]
+        window = Window(taps, 0 if step == len(self) else step)
+        return Reach(first, last, self.rule and self.rule.through(window))
+
+    def reordered(self, read: np.ndarray, window: Window | None) -> "Reach":
+        """Index o is what index read[o] was; `window` says the same as a rule, if there is one."""
+        rule = self.rule.through(window) if self.rule and window else None
+        if self.rule is not None and self.rule.everything:
+            rule = self.rule
+        return Reach(self.first[read], self.last[read], rule)
+
+    def followed_by(self, other: "Reach") -> "Reach":
+        """Two pieces joined end to end; the rule stays where it holds in both, constants left aside."""
+        first, last = np.concatenate([self.first, other.first]), np.concatenate([self.last, other.last])
+        rule = None
+        for piece, begin in ((self, 0), (other, len(self))):
+            if piece.rule is not None and (piece.first <= piece.last).any():
+                rule = piece.rule.through(Window.slicing(-begin))
+                break
+        for piece, begin in ((self, 0), (other, len(self))):
+            places = np.arange(len(piece), dtype=float)
+            counts = piece.first <= piece.last
+            if rule is not None and counts.any():
+                mine = None if piece.rule is None else piece.rule.at(places[counts])
+                if mine is None or not np.array_equal(mine, rule.at(places[counts] + begin)):
+                    rule = None
+        return Reach(first, last, rule)
+
+    @staticmethod
+    def _digits(side: np.ndarray, size: int, step: int) -> np.ndarray:
+        return side.reshape(-1, size, step)
+
+    def _reading(self, read: np.ndarray, rule: Staircase | None) -> "Reach":
         nothing = np.isnan(read)
         index = np.nan_to_num(read).astype(np.int64)
         first = np.where(nothing, inf, self.first[index]).min(axis=1)
         last = np.where(nothing, -inf, self.last[index]).max(axis=1)
-        return Reach(first, last, self.rule and self.rule.through(window))
-
-    def collapsed(self) -> "Reach":
-        """One index that depends on all of them: a global pool, a flattening, attention."""
-        return Reach(self.first.min(keepdims=True), self.last.max(keepdims=True), EVERYTHING)
+        return Reach(first, last, rule)
 
     def joined(self, other: "Reach") -> tuple["Reach", str | None]:
         """Union of two paths, and one phrase that says how they disagree (None: aligned)."""
