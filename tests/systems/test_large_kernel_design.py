@@ -1,4 +1,4 @@
-"""The wide kernel and its folding, and the claim about how far it sees."""
+"""The wide kernel beside a small one, and the claims on how far it sees, on shapes, and on shortcuts."""
 
 import pytest
 import torch
@@ -7,17 +7,28 @@ from torch import nn
 
 from workbench.claims import run_claim
 from workbench.errors import WorkbenchError
-from workbench.layers import depthwise_fft, spread
+from workbench.layers import RepDepthwise, depthwise_fft, fold, spread
 from workbench.probes import cost, effective_field, receptive_field
 from workbench.systems.receptive_fields.large_kernel_design import (
+    SIZE,
     SYSTEM,
-    RepDepthwise,
+    at_equal_accuracy,
+    equal_width,
     erf_at_equal_reach,
     erf_at_equal_spread,
-    fold,
-    fold_norm,
+    field_of,
     large_kernel_block,
+    network,
+    shape_bias,
+    shapes,
+    trained,
 )
+
+
+@pytest.fixture(autouse=True)
+def own_place(tmp_path_factory, monkeypatch):
+    """Kept trainings of these tests stay among themselves."""
+    monkeypatch.setenv("WORKBENCH_BUILD", str(tmp_path_factory.getbasetemp() / "build"))
 
 
 def lived_in(module: nn.Module) -> nn.Module:
@@ -30,41 +41,6 @@ def lived_in(module: nn.Module) -> nn.Module:
     return module.double().eval()
 
 
-@pytest.mark.parametrize("channels", [1, 6])
-@pytest.mark.parametrize(("kernel", "small"), [(13, 5), (3, 1), (7, None), (9, 7)])
-@pytest.mark.parametrize("shape", [(1, 1), (5, 4), (20, 23)])
-def test_folded_equals_unfolded(channels, kernel, small, shape):
-    wide = lived_in(RepDepthwise(channels, kernel, small))
-    x = torch.randn(2, channels, *shape, dtype=torch.float64)
-    torch.testing.assert_close(wide.fold()(x), wide(x), rtol=1e-12, atol=1e-12)
-
-
-def test_folded_norm_by_hand():
-    conv, norm = nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1, eps=0)
-    with torch.no_grad():
-        for tensor, value in (
-            (conv.weight, 3),
-            (conv.bias, 5),
-            (norm.weight, 2),
-            (norm.bias, 7),
-            (norm.running_mean, 1),
-            (norm.running_var, 4),
-        ):
-            tensor.fill_(value)
-    weight, bias = fold_norm(conv, norm)  # 2 * (3 x + 5 - 1) / 2 + 7 = 3 x + 11
-    assert (weight.item(), bias.item()) == (3, 11)
-
-
-def test_statistics_of_the_batch_break_the_equality_and_folding_refuses_them():
-    wide = lived_in(RepDepthwise(4, 7, 3))
-    x = torch.randn(2, 4, 9, 9, dtype=torch.float64)
-    folded = wide.fold()
-    wide.train()
-    assert not torch.allclose(wide(x), folded(x), atol=1e-3)
-    with pytest.raises(WorkbenchError, match=r"call eval\(\) first"):
-        wide.fold()
-
-
 def test_folding_a_network_copies_it_and_saves_work():
     net = lived_in(nn.Sequential(nn.Conv2d(3, 4, 1), large_kernel_block(4, 13), large_kernel_block(4, 7, 3)))
     x = torch.randn(1, 3, 11, 9, dtype=torch.float64).transpose(2, 3)  # not contiguous
@@ -75,21 +51,6 @@ def test_folding_a_network_copies_it_and_saves_work():
     before, after = cost(net, (1, 3, 9, 11)), cost(folded, (1, 3, 9, 11))
     assert after.macs.value == before.macs.value - 9 * 11 * 4 * (25 + 9)
     assert after.bytes.value < before.bytes.value
-    assert isinstance(fold(lived_in(RepDepthwise(2, 3, 1))), nn.Conv2d)
-
-
-def test_the_small_branch_lies_in_the_middle_of_the_wide_kernel():
-    wide = RepDepthwise(1, 5, 3).eval()
-    with torch.no_grad():
-        wide.branches[0][0].weight.zero_()
-        wide.branches[1][0].weight.fill_(1)
-    torch.testing.assert_close(wide.fold().weight[0, 0], F.pad(torch.ones(3, 3), [1] * 4), rtol=1e-4, atol=0)
-
-
-@pytest.mark.parametrize(("kernel", "small"), [(4, 3), (5, 5), (5, 7), (5, 2), (0, None)])
-def test_impossible_kernels_are_a_sentence(kernel, small):
-    with pytest.raises(WorkbenchError, match="must be odd"):
-        RepDepthwise(2, kernel, small)
 
 
 def test_the_block_sees_its_kernel_and_keeps_its_input():
@@ -158,3 +119,71 @@ def test_shortcuts_pull_the_field_to_its_centre():
     blocks[1].load_state_dict(blocks[0].state_dict())
     with_shortcut, without = (effective_field(net, x).spread for net in blocks)
     assert with_shortcut < without
+
+
+def test_networks_of_one_cost():
+    wide = cost(fold(network(13).eval()), (1, 1, SIZE, SIZE)).flops.value
+    width = equal_width()
+    twin = cost(network(3, width=width), (1, 1, SIZE, SIZE)).flops.value
+    nearest = cost(network(3, width=width + 1), (1, 1, SIZE, SIZE)).flops.value
+    assert abs(twin - wide) <= abs(nearest - wide)
+    deep = cost(network(3, blocks=6), (1, 1, SIZE, SIZE)).flops.value
+    assert abs(deep / wide - 1) < 0.15
+
+
+def test_the_radius_does_not_know_the_unit_of_the_output():
+    torch.manual_seed(0)
+    net = network(7).double()
+    x = torch.randn(3, 1, SIZE, SIZE, dtype=torch.float64)
+    before = field_of(net, x)
+    with torch.no_grad():
+        net.norm.weight.mul_(1e6)
+    after = field_of(net, x)
+    assert after.map.sum() == pytest.approx(1e6 * before.map.sum())
+    assert after.radius(0.5) == before.radius(0.5)
+    assert after.radius(0.9) == before.radius(0.9)
+
+
+class Oracle:
+    """Answers as it is told to."""
+
+    def __init__(self, answers):
+        self.answers = answers
+
+    def predict(self, X):
+        return F.one_hot(self.answers, 6).float()
+
+
+def test_shape_bias_of_known_answers():
+    from workbench_datasets import load
+
+    data = load("shape-textures", size=SIZE, images=64, mode="conflict", part="test", seed=3)
+    shape, texture = torch.from_numpy(data["labels"]), torch.from_numpy(data["textures"])
+    assert shape_bias(Oracle(shape), 3, "smoke") == 1
+    assert shape_bias(Oracle(texture), 3, "smoke") == 0
+    assert shape_bias(Oracle(torch.where(torch.arange(64) < 16, shape, texture)), 3, "smoke") == 0.25
+    neither = torch.tensor(
+        [next(c for c in range(6) if c not in pair) for pair in zip(shape, texture, strict=True)]
+    )
+    assert shape_bias(Oracle(neither), 3, "smoke") == 0.5
+
+
+def test_random_labels_are_the_same_labels_on_other_images():
+    (X, Y), (Z, W) = shapes(0, "smoke").train, shapes(0, "smoke", True).train
+    assert torch.equal(X, Z)
+    assert not torch.equal(Y, W)
+    assert torch.equal(Y.bincount(minlength=6), W.bincount(minlength=6))
+
+
+def test_both_networks_see_the_same_images_in_the_same_order():
+    wide, small = at_equal_accuracy(0, "smoke")
+    assert wide.order == small.order
+    assert (wide.model.blocks[0].spatial.branches[0][0].kernel_size, small.steps) == ((13, 13), 2)
+    assert trained(13, 0, "smoke") is trained(13, 0, "smoke")
+
+
+@pytest.mark.parametrize("claim", ["trained-field", "shape-bias", "shortcut"])
+def test_claims_with_training_execute(claim):
+    record = run_claim(SYSTEM, claim, budget="smoke")
+    assert record.verdict is None
+    assert record.seeds == 1

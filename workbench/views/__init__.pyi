@@ -3,10 +3,24 @@ from .caches import cache_map, miss_bars, reuse_histogram
 from .charts import Series, Table, bars, cost_bars, growth, table
 from .field_grid import field_grid
 from .fields import effective_map, receptive_field
+from .filters import (
+    coefficient_ridges,
+    eigenfilters,
+    filter_course,
+    filter_depth,
+    orientation_rose,
+    power_spectra,
+    shift_matrix,
+)
+from .galleries import gallery
 from .gap import Scored, efficiency_gap
+from .kernel_maps import kernel_maps
 from .painted import Painting, painted_field
 from .pictures import picture, pixel_axes
+from .poses import joints, painted_labels
 from .rooflines import roofline
+from .signed import signed_picture
+from .supports import supports
 from .tables import AnnotatedSource, annotated_source, counters_table
 from .theme import DIVERGING, OKABE_ITO, describe, ideal, line, mark
 from .trade_offs import trade_off
@@ -27,25 +41,38 @@ __all__ = [
     "annotated_source",
     "bars",
     "cache_map",
+    "coefficient_ridges",
     "cost_bars",
     "counters_table",
     "describe",
     "effective_map",
     "efficiency_gap",
+    "eigenfilters",
     "field_grid",
+    "filter_course",
+    "filter_depth",
+    "gallery",
     "growth",
     "ideal",
+    "joints",
+    "kernel_maps",
     "line",
     "mark",
     "miss_bars",
+    "orientation_rose",
     "painted_field",
+    "painted_labels",
     "picture",
     "pixel_axes",
+    "power_spectra",
     "receptive_field",
     "reuse_histogram",
     "roofline",
+    "shift_matrix",
     "short",
+    "signed_picture",
     "spoken",
+    "supports",
     "table",
     "trade_off",
     "traffic",

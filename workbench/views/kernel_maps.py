@@ -1,0 +1,78 @@
+"""The weights of kernels, drawn as small maps on one colour range around zero."""
+
+from collections.abc import Mapping
+from math import ceil
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import ArrayLike
+from plotly.subplots import make_subplots
+
+from workbench.errors import WorkbenchError
+from workbench.views.pictures import pixel_axes
+from workbench.views.theme import DIVERGING, describe
+
+MOST = 12
+
+
+def kernel_maps(
+    kernels: Mapping[str, ArrayLike],
+    *,
+    columns: int = 3,
+    limit: float | None = None,
+    caption: str | None = None,
+) -> go.Figure:
+    """Up to twelve kernels beside one another: vermilion below zero, blue above, nothing where they are zero.
+
+    kernels: by name, weights [height, width]. All share one range, -limit to limit (default: the largest
+    weight), so that a pale kernel is a weak one. Zeros are left out, so that gaps of dilated kernels show.
+    """
+    weights = {name: np.asarray(kernel, dtype=float) for name, kernel in kernels.items()}
+    if not 1 <= len(weights) <= MOST:
+        raise WorkbenchError(f"expected 1 to {MOST} kernels, but {len(weights)} came")
+    for name, kernel in weights.items():
+        if kernel.ndim != 2 or kernel.size == 0 or not np.isfinite(kernel).all():
+            raise WorkbenchError(
+                f"a kernel must be finite weights [height, width], but {name!r} has shape {kernel.shape}"
+            )
+    columns = min(columns, len(weights))
+    rows = ceil(len(weights) / columns)
+    top = limit or max(float(np.abs(kernel).max()) for kernel in weights.values()) or 1.0
+    titles = list(weights) if any(weights) else None
+    fig = make_subplots(rows, columns, subplot_titles=titles, vertical_spacing=0.24 / rows)
+    said = []
+    for number, (name, kernel) in enumerate(weights.items()):
+        at = {"row": number // columns + 1, "col": number % columns + 1}
+        shown = np.where(kernel == 0, np.nan, kernel)
+        fig.add_heatmap(
+            z=shown,
+            coloraxis="coloraxis",
+            xgap=1,
+            ygap=1,
+            hovertemplate="row %{y}, column %{x}: %{z:.3g}<extra></extra>",
+            **at,
+        )
+        axes = pixel_axes(*kernel.shape)
+        anchor = "x" if number == 0 else f"x{number + 1}"
+        fig.update_xaxes({**axes["xaxis"], "nticks": 4}, **at)
+        fig.update_yaxes({**axes["yaxis"], "scaleanchor": anchor, "nticks": 4}, **at)
+        said.append(
+            f"{name + ': ' if name else ''}{np.count_nonzero(kernel)} weights on {kernel.shape[0]} by "
+            f"{kernel.shape[1]}, from {kernel.min():.2g} to {kernel.max():.2g}"
+        )
+    fig.update_layout(
+        height=90 + 250 * rows,
+        coloraxis={
+            "colorscale": DIVERGING,
+            "cmin": -top,
+            "cmax": top,
+            "colorbar": {"title": {"text": "weight"}},
+        },
+    )
+    fig.update_annotations(font={"size": 13})
+    return describe(
+        fig,
+        alt=f"Heat map{'s' if len(weights) > 1 else ''} of kernels. {'; '.join(said)}.",
+        caption=caption
+        or "Blue weights add, vermilion ones subtract; where nothing is drawn, there is none.",
+    )
