@@ -249,5 +249,97 @@ def progress(as_json: bool) -> None:
         _print(table(rows))
 
 
+@main.group()
+def zoo() -> None:
+    """Build the filter database, add models to it, and ask it."""
+
+
+zoo_folder = click.option(
+    "--folder", type=click.Path(path_type=Path), help="Of the database (default: the reader's own)."
+)
+
+
+def _zoo(folder: Path | None) -> Any:
+    """The database in a folder, or the reader's own and the one that ships together."""
+    from workbench.zoo import Zoo, everything
+
+    return Zoo(folder) if folder else everything()
+
+
+@zoo.command("build")
+@_budget_option("lesson")
+@click.option(
+    "-j", "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Networks at a time."
+)
+@click.option("--executor", default="local", show_default=True, help="local, dask, or a scheduler's address.")
+@zoo_folder
+@json_option
+def zoo_build(budget: str, jobs: int, executor: str, folder: Path | None, as_json: bool) -> None:
+    """Train the networks of a budget that are not there yet; interrupted, it goes on the next time."""
+    from workbench.zoo import build
+
+    def tell(done: int, total: int, outcome: Any) -> None:
+        click.echo(f"{done} of {total}: {outcome}", err=True)
+
+    outcomes = build(budget, jobs, executor, folder, progress=tell)
+    rows = [outcome.row() for outcome in outcomes]
+    if as_json:
+        _emit(rows, True, [], "")
+    else:
+        counts = {row["state"]: sum(other["state"] == row["state"] for other in rows) for row in rows}
+        click.echo(", ".join(f"{count} {state}" for state, count in counts.items()))
+    sys.exit(any(row["state"] == "failed" for row in rows))
+
+
+@zoo.command("add")
+@click.argument("source")
+@click.option("--name", help="What the model is called (default: the source).")
+@click.option("--data", default="unknown", show_default=True, help="What it has learnt from, in one word.")
+@click.option("--task", default="unknown", show_default=True, help="What it has learnt to do, in one word.")
+@zoo_folder
+def zoo_add(source: str, name: str | None, data: str, task: str, folder: Path | None) -> None:
+    """Put a model in: FILE.safetensors, timm:NAME or torchvision:NAME."""
+    from workbench.zoo import add
+
+    row = add(source, name, data, task, folder)
+    click.echo(f"{row['name']}: {row['filters']:,} filters of 3 x 3 in {row['depth']} convolutions")
+
+
+@zoo.command("query")
+@click.argument("sql")
+@click.option("--explain", is_flag=True, help="Show how it is answered: which files and columns are read.")
+@zoo_folder
+@json_option
+def zoo_query(sql: str, explain: bool, folder: Path | None, as_json: bool) -> None:
+    """Ask in SQL; the tables are models, layers and filters."""
+    database = _zoo(folder)
+    if explain:
+        click.echo(database.explain(sql, analyze=True))
+    else:
+        found = database.query(sql)
+        _emit(found.rows(), as_json, list(found.columns), "")
+
+
+@zoo.command("info")
+@zoo_folder
+@json_option
+def zoo_info(folder: Path | None, as_json: bool) -> None:
+    """Say what the database holds."""
+    found = _zoo(folder).info()
+    _emit(found.rows(), as_json, list(found.columns), "Filter database")
+
+
+@zoo.command("pack")
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option("--where", default="true", help="Which models, as a condition in SQL.")
+@zoo_folder
+def zoo_pack(target: Path, where: str, folder: Path | None) -> None:
+    """Write the database to TARGET as three files to hand out, with checksums and a card."""
+    from workbench.zoo import pack
+
+    for file, sha in pack(_zoo(folder), target, where).items():
+        click.echo(f"{sha}  {target / file}")
+
+
 if __name__ == "__main__":
     main()

@@ -6,6 +6,7 @@ from typing import Any
 
 from . import (
     attention_words,
+    fractals,
     graphs,
     heat_series,
     horizon,
@@ -20,6 +21,7 @@ from . import (
     stick_figures,
     struck_sounds,
     textures,
+    wave_snapshots,
 )
 from ._card import Card, DataSet
 from .errors import DataError
@@ -29,7 +31,7 @@ _DATA_SETS: dict[str, DataSet] = {
     for room in (
         *(pictures, stereo, labelled, graphs, minilm, attention_words),
         *(textures, shape_textures, scarce_digits, horizon, stick_figures),
-        *(segmentation, heat_series, oscillators, struck_sounds),
+        *(segmentation, heat_series, oscillators, struck_sounds, fractals, wave_snapshots),
     )
     for data in sorted(room.DATA_SETS, key=lambda data: data.card.name)
 }

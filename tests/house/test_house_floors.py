@@ -16,14 +16,16 @@ FLOORS = (
     {"workbench.machine", "workbench.layers"},
     {"workbench.probes"},
     {"workbench.views", "workbench.train", "workbench.claims", "workbench.judge"},
-    {"workbench.systems"},
+    {"workbench.systems", "workbench.zoo"},
     {"workbench.exercises"},
     {"workbench_widgets"},
     {"workbench.lessons", "workbench.book", "workbench.classroom", "workbench.bench", "workbench.cli"},
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms} | {"workbench.__main__": 9}
-# The commands call every room, and the book is made of executed lessons.
+# The commands call every room, the book is made of executed lessons, and systems ask the filter database, which
+# needs the training bench of the floor below.
 SAME_FLOOR = {
+    "workbench.systems": {"workbench.zoo"},
     "workbench.cli": {"workbench.lessons", "workbench.book", "workbench.classroom", "workbench.bench"},
     "workbench.book": {"workbench.lessons"},
     "workbench.classroom": {"workbench.lessons"},
@@ -167,6 +169,8 @@ def test_the_table_is_that_of_the_rooms():
         ("workbench/kernels/a.py", "from workbench import exercise", "imports workbench.exercises (floor 7)"),
         ("workbench/claims/__init__.py", "from ..judge import judge", "imports workbench.judge (floor 5)"),
         ("workbench/claims/__init__.pyi", "from workbench.systems import x", "__init__.pyi:1: "),
+        ("workbench/zoo/a.py", "from workbench.systems import x", "imports workbench.systems (floor 6)"),
+        ("workbench/train/a.py", "from workbench.zoo import query", "imports workbench.zoo (floor 6)"),
         ("workbench/errors.py", "import workbench.kernels", "workbench.errors (floor 0) imports"),
         ("workbench/new/a.py", "", "the room workbench.new has no floor"),
         ("datasets/workbench_datasets/a.py", "from workbench.errors import WorkbenchError", "stands alone"),
@@ -201,6 +205,8 @@ def test_an_import_that_leads_upwards_is_found(tmp_path, where, line, sentence):
         ("workbench/kernels/a.py", "if TYPE_CHECKING:\n    from workbench.views import Figure"),
         ("workbench/kernels/a.py", "from typing import *\nfrom workbench import WorkbenchError"),
         ("workbench/cli.py", "def book():\n    from workbench.book import book"),
+        ("workbench/systems/a.py", "from workbench.zoo import shipped"),
+        ("workbench/zoo/a.py", "from workbench.train import train\nfrom workbench_datasets import load"),
         ("workbench/quantity.py", "from workbench.errors import WorkbenchError"),
         ("workbench/__init__.pyi", "from .exercises import exercise"),
     ],

@@ -12,6 +12,7 @@ from workbench.errors import WorkbenchError
 from workbench.kernels import (
     depthwise_lines,
     depthwise_lines_cost,
+    gate_by_mix,
     inception_concatenated,
     inception_cost,
     inception_in_place,
@@ -85,16 +86,28 @@ def test_the_mixer_in_place_is_its_twin_and_leaves_the_identity_alone(channels, 
     np.testing.assert_array_equal(x[:, : channels - 3 * g], before[:, : channels - 3 * g])
 
 
-@pytest.mark.slow  # to compile for counting
-def test_concatenated_and_in_place_agree_and_cost_what_the_forms_say():
+def test_concatenated_is_the_twin_and_costs_what_its_steps_cost():
+    """Three branches into an array apart, and two copies: the closed form is their sum."""
     x, *weights = mixer_operands(9, 2, 6, 7, 5, batch=1, dtype=np.float32)
     image, parts, out = x[0], np.empty((6, 6, 7), np.float32), np.empty((9, 6, 7), np.float32)
-    concatenated = count(inception_concatenated, image, *weights, parts, out)
-    in_place = count(inception_in_place, image, *weights)
-    np.testing.assert_array_equal(image, out)
-    assert says(inception_cost((9, 6, 7), 2, 4, band=5, in_place=False), concatenated)
-    assert says(inception_cost((9, 6, 7), 2, 4, band=5), in_place)
-    assert in_place.flops == concatenated.flops
+    inception_concatenated(image, *weights, parts, out)
+    np.testing.assert_allclose(out, _inception_mixer(x, *weights)[0], atol=1e-5)
+    steps = [depthwise_lines_cost((2, 6, 7), kernel, 4) for kernel in ((3, 3), (1, 5), (5, 1))]
+    copies = 9 * 6 * 7
+    form = inception_cost((9, 6, 7), 2, 4, band=5, in_place=False)
+    assert form.flops == sum(step.flops for step in steps)
+    assert form.loads["x"] + form.loads["parts"] == sum(step.loads["x"] for step in steps) + copies
+    assert form.stores["parts"] + form.stores["out"] == sum(step.stores["out"] for step in steps) + copies
+    assert sum(form.loads[name] for name in ("square", "across", "down")) == sum(s.loads["w"] for s in steps)
+
+
+@pytest.mark.slow  # to compile for counting
+def test_in_place_costs_what_the_form_says():
+    x, *weights = mixer_operands(9, 2, 6, 7, 5, batch=1, dtype=np.float32)
+    truth = _inception_mixer(x, *weights)[0]
+    counts = count(inception_in_place, x[0], *weights)
+    np.testing.assert_allclose(x[0], truth, atol=1e-5)
+    assert says(inception_cost((9, 6, 7), 2, 4, band=5), counts)
 
 
 def test_the_mixer_takes_weights_in_any_memory_and_keeps_nan_where_it_belongs():
@@ -120,9 +133,8 @@ def test_the_mixer_refuses_what_does_not_fit():
         inception_mixer(x.astype(np.float32), *weights)
 
 
-@pytest.mark.slow  # to compile for counting
-@pytest.mark.parametrize(("shape", "local", "taps", "dilation"), [((3, 8, 9), 5, 7, 3)])
-def test_large_kernel_attention_and_its_cost(shape, local, taps, dilation):
+@pytest.mark.parametrize(("shape", "local", "taps", "dilation"), [((3, 8, 9), 5, 7, 3), ((1, 1, 1), 3, 3, 2)])
+def test_large_kernel_attention_is_that_of_torch(shape, local, taps, dilation):
     channels = shape[0]
     x, near, far, mix, bias = draw(
         shape, (channels, local, local), (channels, taps, taps), (channels, channels), (3, channels)
@@ -133,6 +145,26 @@ def test_large_kernel_attention_and_its_cost(shape, local, taps, dilation):
     a = F.conv2d(a, tensors[2][:, None], b[1], padding="same", dilation=dilation, groups=channels)
     truth = image * F.conv2d(a, tensors[3][:, :, None, None], b[2])
     out = np.empty_like(x)
-    counts = count(large_kernel_attention, x, near, far, mix, bias, dilation, np.empty_like(x), out)
+    large_kernel_attention(x, near, far, mix, bias, dilation, np.empty_like(x), out)
     np.testing.assert_allclose(out, truth[0].numpy(), atol=1e-12)
-    assert says(large_kernel_attention_cost(shape, local, taps, 8), counts)
+
+
+def test_large_kernel_attention_costs_what_its_steps_cost():
+    """Counted step by step: building the whole for counting takes long."""
+    x, near, far, mix, bias = draw((3, 8, 9), (3, 5, 5), (3, 7, 7), (3, 3), 3, dtype=np.float32)
+    a, out = np.empty_like(x), np.empty_like(x)
+    first = count(depthwise_lines, x, near, bias, a, 1)
+    second = count(depthwise_lines, a, far, bias, a, 3)
+    last = count(gate_by_mix, x, a, mix, bias, out)
+    form = large_kernel_attention_cost((3, 8, 9), 5, 7, 4)
+    assert form.flops == first.flops + second.flops + last.flops
+    assert form.loads == {
+        "x": first.loads["x"] + last.loads["x"],
+        "local": first.loads["w"],
+        "dilated": second.loads["w"],
+        "mix": last.loads["mix"],
+        "bias": first.loads["bias"] + second.loads["bias"] + last.loads["bias"],
+        "a": second.loads["x"] + last.loads["a"],
+    }
+    assert form.stores == {"a": first.stores["out"] + second.stores["out"], "out": last.stores["out"]}
+    assert form.bytes_unique["a"] == first.bytes_unique["out"] == last.bytes_unique["a"]

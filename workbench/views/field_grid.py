@@ -46,7 +46,7 @@ def field_grid(
     sides = {name: int(2 * mass_radius(map, share, centre)) + 1 for name, (map, centre) in maps.items()}
     rows = ceil(len(maps) / columns)
     titles = [f"{name}: {sides[name]}" for name in maps]
-    fig = make_subplots(rows, columns, subplot_titles=titles, vertical_spacing=0.22 / rows)
+    fig = make_subplots(rows, columns, subplot_titles=titles, vertical_spacing=0.3 / rows)
     said = []
     for number, (name, (map, _)) in enumerate(maps.items()):
         at = {"row": number // columns + 1, "col": number % columns + 1}
@@ -68,7 +68,7 @@ def field_grid(
                 }
                 fig.add_shape(**box.shape("exact field", **shown), line={"color": SKY, "width": 2}, **at)
         said.append(text)
-    fig.update_layout(height=70 + 230 * rows, legend={"y": -0.12, "yanchor": "top"}, margin={"t": 40})
+    fig.update_layout(height=70 + 250 * rows, legend={"y": -0.12, "yanchor": "top"}, margin={"t": 40})
     fig.update_annotations(font={"size": 13})
     fig.update_xaxes(title={"text": "column (pixels)", "font": {"size": 12}})
     fig.update_yaxes(title={"text": "row (pixels)", "font": {"size": 12}})

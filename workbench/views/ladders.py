@@ -22,8 +22,8 @@ def ladder(
 ) -> go.Figure:
     """A waterfall: every bar runs from the mean of the rung above it to its own, blue for a gain.
 
-    rungs: by name, one value for each repetition [repetitions], the same repetitions in each; the first is the
-    start. The interval at a bar's end is that of the *change*, paired by repetition: 95 % of Student's t.
+    rungs: by name, one value for each repetition [repetitions], the same ones in each; the first rung is
+    the start. The interval at a bar's end is that of the *change*, paired by repetition: 95 % of Student's t.
     groups: which rungs belong together, by the name of the group; a group's whole change goes to the caption.
     """
     names = list(rungs)
@@ -37,6 +37,7 @@ def ladder(
         raise WorkbenchError(f"groups must name rungs, but {unknown[0]!r} came")
     means, changes = values.mean(axis=1), np.diff(values, axis=0)
     gained, half = changes.mean(axis=1), _half_width(changes)
+    shown = np.round(gained, 1) + 0.0  # no negative zero
     fig = go.Figure()
     fig.add_scatter(
         x=[means[0]],
@@ -60,7 +61,7 @@ def ladder(
         ],
         hoverinfo="text",
     )
-    for name, end, gain, h, colour in zip(names[1:], means[1:], gained, half, colours, strict=True):
+    for name, end, gain, h, colour in zip(names[1:], means[1:], shown, half, colours, strict=True):
         fig.add_scatter(
             x=[end],
             y=[name],
@@ -90,7 +91,7 @@ def ladder(
     )
     said = "; ".join(
         f"{name} {gain:+.1f} with an interval of ± {h:.1f}"
-        for name, gain, h in zip(names[1:], gained, half, strict=True)
+        for name, gain, h in zip(names[1:], shown, half, strict=True)
     )
     whole = {
         group: sum(gained[names.index(name) - 1] for name in members if name != names[0])

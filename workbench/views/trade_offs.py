@@ -64,8 +64,11 @@ def trade_off(
     costs = [cost.value for cost, _ in points.values()]
     span: dict[str, object] = {"rangemode": "tozero"}
     if log:
-        ends = np.log10([0.8 * min(costs), 2.2 * max(costs)])
-        span = {"type": "log", "range": list(ends), "nticks": 6}
+        low, high = 0.8 * min(costs), 2.2 * max(costs)
+        steps = [digit * 10.0**power for power in range(-12, 16) for digit in (1, 2, 5)]
+        ticks = [step for step in steps if low <= step <= high]
+        span = {"type": "log", "range": [np.log10(low), np.log10(high)], "tickvals": ticks}
+        span["ticktext"] = [f"{tick:g}" for tick in ticks]
     fig.update_layout(
         height=460,
         showlegend=False,
