@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from workbench.claims import Record, commit, load_system, present, records, rows, run_claim, standing
+from workbench.claims import Record, commit, load_system, present, records, rows, run_claim, source, standing
 from workbench.claims import record as record_module
 from workbench.errors import WorkbenchError
 
@@ -169,3 +169,16 @@ def test_a_module_that_defines_another_system_is_told(write: Write) -> None:
         WorkbenchError, match="should define SYSTEM with the key 'toy-other', but it defines System"
     ):
         load_system("toy-other")
+
+
+def test_code_that_is_edited_while_it_is_measured_leaves_a_stale_record(write: Write) -> None:
+    file = write()
+    system = load_system("toy-system")
+    file.write_text(file.read_text().replace("2.0 + 0.01 * seed", "3.0 + 0.01 * seed"))
+    source.read.cache_clear()
+    source.definition.cache_clear()
+    measured = run_claim(system, "gain", "lesson")
+    assert measured.value == pytest.approx(2.02)  # of the code that was loaded
+    commit(measured)
+    [kept] = records("toy-system")
+    assert kept.stale

@@ -1,6 +1,7 @@
 """Where the systems live. A system is found by its file, as a plugin is; only `load_system` imports it."""
 
 import importlib
+import sys
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from workbench.claims.model import System
 
 SYSTEMS = PACKAGE / "systems"
+HASHES = "_hashes_of_claims"  # of a system's module, taken when it was loaded
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -47,7 +49,21 @@ def load_system(key: str) -> "System":
     module = system_module(key)
     if module is None:
         raise WorkbenchError(f"no system {key!r} has code here; {nearest(key, present())}")
-    system: System | None = getattr(importlib.import_module(module), "SYSTEM", None)
+    loaded = importlib.import_module(module)
+    system: System | None = getattr(loaded, "SYSTEM", None)
     if system is None or system.key != key:
         raise WorkbenchError(f"{module} should define SYSTEM with the key {key!r}, but it defines {system!r}")
+    if not hasattr(loaded, HASHES):
+        from workbench.claims.source import claim_hash  # on first use: it needs this module
+
+        setattr(loaded, HASHES, {claim.id: claim_hash(key, claim.id) for claim in system.claims})
     return system
+
+
+def hash_when_loaded(key: str, claim: str) -> str | None:
+    """The hash of the code that is in memory: whoever edits a file meanwhile measures the old code still."""
+    from workbench.claims.source import claim_hash
+
+    module = system_module(key)
+    kept: dict[str, str | None] = getattr(sys.modules.get(module or ""), HASHES, {})
+    return kept[claim] if claim in kept else claim_hash(key, claim)

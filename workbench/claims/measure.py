@@ -11,11 +11,10 @@ from datetime import UTC, datetime
 from multiprocessing import get_context
 
 from workbench.budget import BUDGETS
-from workbench.claims.find import load_system, present
+from workbench.claims.find import hash_when_loaded, load_system, present
 from workbench.claims.ledger import Ledger
 from workbench.claims.model import FEWEST_SEEDS, Claim, Measure, Measured, Need, Needs, System
 from workbench.claims.record import Record, commit
-from workbench.claims.source import claim_hash
 from workbench.claims.stats import interval
 from workbench.claims.verdicts import ControlPassed, Verdict, decide
 from workbench.errors import WorkbenchError
@@ -54,7 +53,7 @@ def run_claim(
         budget=budget,
         machine=machine_name(),
         when=datetime.now(UTC).isoformat(timespec="seconds"),
-        source=claim_hash(system.key, claim.id),
+        source=hash_when_loaded(system.key, claim.id),
     )
     if claim.needs:
         return replace(record, verdict=NEEDS[claim.needs])
