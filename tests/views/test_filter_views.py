@@ -140,7 +140,8 @@ def test_depth_shows_each_layer_on_its_null():
     assert "0 of 3 below 99 % of random ones" in words(fig)
     two = views.filter_depth({"one": quality, "other": quality[:1]})
     assert [trace.name for trace in two.data if trace.showlegend] == ["random layers", "one", "other"]
-    words(views.filter_depth(filter_quality(nn.Conv2d(1, 1, 3))))
+    for channels in (1, 2):  # one filter, two filters
+        words(views.filter_depth(filter_quality(nn.Conv2d(1, channels, 3))))
     deep = nn.Sequential(*[nn.Conv2d(2, 2, 3) for _ in range(15)])
     assert ", between " in words(views.filter_depth(filter_quality(deep)))
     for wrong in ([], {}, {"a": []}):

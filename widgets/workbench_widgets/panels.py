@@ -266,6 +266,44 @@ def _sum_of(total: "Cost", layers: Sequence[Any]) -> "Cost":
     return replace(total, **sums, layers=tuple(layers), unpriced=())
 
 
+def filters(model: "nn.Module", *, layers: Sequence[str] | None = None, title: str | None = None) -> Explorer:
+    """What the filters of a model look like. Knobs: which filters, what is shown of them.
+
+    All filters of one size come first, then those of single layers: `layers` by name, default up to eight
+    along the way. Shown are their patterns, their spectrum, or their directions.
+    """
+    found = probes.filters(model)
+    sizes = {k: " × ".join(map(str, k)) for k in found.sizes if np.prod(k) > 1 and len(k) < 3}
+    groups = {f"all of {words}": found.of_size(*k).stack() for k, words in sizes.items()}
+    if not groups:
+        raise WorkbenchError(
+            f"{type(model).__name__} has no convolution in one or two dimensions with a kernel larger than 1"
+        )
+    able = [layer.name for layer in found if layer.k in sizes]
+    some = np.linspace(0, len(able) - 1, min(len(able), MOST_POINTS)).round().astype(int)
+    for name in layers or [able[i] for i in some]:
+        groups[name or "the layer"] = found[name].filters
+    drawn: dict[str, Callable[[Any], Figure]] = {
+        "patterns": lambda those: views.eigenfilters(probes.components(those)),
+        "spectrum": lambda those: views.power_spectra(probes.spectrum(those)),
+        "directions": lambda those: views.orientation_rose(probes.orientations(those)),
+    }
+
+    def filters(which: str = next(iter(groups)), show: str = "patterns") -> "Figure":
+        try:
+            return drawn[show](groups[which])
+        except WorkbenchError as error:  # of lines there are no directions, of zeros there is nothing
+            return _blank(f"{str(error)[:1].upper()}{str(error)[1:]}.")
+
+    return _panel(
+        filters,
+        title or f"What the filters of {type(model).__name__} look like",
+        b"".join(those.tobytes() for those in groups.values()),
+        which=list(groups),
+        show=list(drawn),
+    )
+
+
 # Panels of arrays -----------------------------------------------------------------------------
 
 

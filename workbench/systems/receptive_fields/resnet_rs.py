@@ -185,8 +185,7 @@ BLOCKS = {
 
 @dataclass(frozen=True)
 class Member:
-    """One released network: layers, side of the image, seconds a training step on a V100, % of "
-    "ImageNet right."""
+    """One released network: layers, side of the image, seconds a step on a V100, % of ImageNet right."""
 
     depth: int
     image: int
@@ -506,37 +505,32 @@ SYSTEM = System(
             "reach-per-object",
             says="Twice the resolution halves how far the same network sees, counted in widths of the "
             "object.",
-            paper="ResNet-RS-350 from 256 to 320 pixels: 1.8 times the time on a V100 (4.72 s to 8.48 "
-            "s) for "
-            "+0.2 points (84.0 to 84.2)",
+            paper="ResNet-RS-350 from 256 to 320 pixels: 1.8 times the time on a V100 (4.72 s to "
+            "8.48 s) for +0.2 points (84.0 to 84.2)",
             bar=Within(0.4, 0.6, null=1),
             measure=reach_when_doubled,
             control=reach_when_framed,
         ),
     ],
     deviations=[
-        "Digits of 8 x 8 pixels and networks of two stages with blocks of two 3 x 3 stand in for "
-        "ImageNet and "
-        "for bottlenecks in four stages; `resnet_rs(50)` to `resnet_rs(420)` build the networks "
-        "of the source.",
+        "Digits of 8 x 8 pixels and networks of two stages with blocks of two 3 x 3 stand in for ImageNet "
+        "and for bottlenecks in four stages; `resnet_rs(50)` to `resnet_rs(420)` build the networks of the "
+        "source.",
         "All four corners of the 2 x 2 experiment train for the same 50 epochs. In the source the better "
         "training is also longer; here that is a rung of the ladder.",
-        "The running average keeps the share of the run that it remembers, not the number "
-        "0.9999, and weight "
-        "decay is a hundred times that of the source: runs of 235 steps would feel neither otherwise.",
+        "The running average keeps the share of the run that it remembers, not the number 0.9999, and "
+        "weight decay is a hundred times that of the source: runs of 235 steps would feel neither "
+        "otherwise.",
         "The batch has 32 images, the learning rate is 0.1: the best of 0.0125, 0.05, 0.1 and 0.2 for the "
         "plain training of the old network on held-out training images, and the same for all.",
         "RandAugment draws from 15 of the 16 operations, because pictures are grey, and magnitude 10 is a "
-        "strength set here for small pictures. Random crops and flips are left out: a flipped "
-        "digit is none.",
-        "The control trains on all 797 images that are not for testing, where 1797 would leave "
-        "none to test on, "
-        "and for 20 epochs in the lesson budget.",
-        "Batch norm keeps running statistics with momentum 0.1; the released configurations set "
-        "theirs to the "
-        "last batch and average them along with the weights.",
-        "Paper scale: 350 epochs of ImageNet in batches of 4096, networks of up to 192 million "
-        "weights, TPUs; "
-        "semi-supervised training, transfer and video are left out.",
+        "strength set here for small pictures. Random crops and flips are left out: a flipped digit is "
+        "none.",
+        "The control trains on all 797 images that are not for testing, where 1797 would leave none to "
+        "test on, and for 20 epochs in the lesson budget.",
+        "Batch norm keeps running statistics with momentum 0.1; the released configurations set theirs to "
+        "the last batch and average them along with the weights.",
+        "Paper scale: 350 epochs of ImageNet in batches of 4096, networks of up to 192 million weights, "
+        "TPUs; semi-supervised training, transfer and video are left out.",
     ],
 )
