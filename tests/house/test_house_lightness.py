@@ -5,7 +5,19 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "numba", "scipy", "plotly", "sphinx", "nbgrader", "papermill", "matplotlib", "pandas")
+HEAVY = (
+    "torch",
+    "numba",
+    "scipy",
+    "plotly",
+    "sphinx",
+    "nbgrader",
+    "papermill",
+    "matplotlib",
+    "pandas",
+    "duckdb",
+    "pyarrow",
+)
 
 
 def loaded(code: str) -> set[str]:
@@ -22,7 +34,8 @@ def test_importing_a_package_loads_nothing_heavy(package):
 
 
 @pytest.mark.parametrize(
-    "room", ["book", "claims", "exercises", "judge", "kernels", "lessons", "machine", "probes", "views"]
+    "room",
+    ["book", "claims", "exercises", "judge", "kernels", "lessons", "machine", "probes", "views", "zoo"],
 )
 def test_importing_a_room_loads_nothing_heavy(room):
     assert loaded(f"import workbench.{room}") == set()
@@ -34,3 +47,15 @@ def test_the_command_line_loads_nothing_heavy():
 
 def test_the_question_can_be_answered_with_yes():
     assert loaded("import workbench.kernels; workbench.kernels.depthwise_conv2d") >= {"numba"}
+
+
+def test_a_function_that_mentions_a_room_travels() -> None:
+    """Explorers, exercises and trainings send functions of notebooks to other processes."""
+    import cloudpickle
+
+    from workbench import kernels, probes, views
+
+    def mentions() -> tuple[object, ...]:
+        return probes.cost, views.table, kernels.Cost
+
+    assert cloudpickle.loads(cloudpickle.dumps(mentions))() == mentions()

@@ -15,12 +15,12 @@ from .filters import (
 from .galleries import gallery
 from .gap import Scored, efficiency_gap
 from .kernel_maps import kernel_maps
+from .kernel_supports import supports
 from .painted import Painting, painted_field
 from .pictures import picture, pixel_axes
 from .poses import joints, painted_labels
 from .rooflines import roofline
 from .signed import signed_picture
-from .supports import supports
 from .tables import AnnotatedSource, annotated_source, counters_table
 from .theme import DIVERGING, OKABE_ITO, describe, ideal, line, mark
 from .trade_offs import trade_off
