@@ -302,7 +302,7 @@ def zoo_add(source: str, name: str | None, data: str, task: str, folder: Path | 
     from workbench.zoo import add
 
     row = add(source, name, data, task, folder)
-    click.echo(f"{row['name']}: {row['filters']:,} filters of 3 x 3 in {row['depth']} convolutions")
+    click.echo(f"{row['name']}: {row['filters']:,} filters of 3 x 3; its convolutions: {row['depth']}")
 
 
 @zoo.command("query")
@@ -314,7 +314,7 @@ def zoo_query(sql: str, explain: bool, folder: Path | None, as_json: bool) -> No
     """Ask in SQL; the tables are models, layers and filters."""
     database = _zoo(folder)
     if explain:
-        click.echo(database.explain(sql, analyze=True))
+        click.echo(database.explain(sql))
     else:
         found = database.query(sql)
         _emit(found.rows(), as_json, list(found.columns), "")

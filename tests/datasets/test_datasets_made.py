@@ -21,6 +21,8 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
     "struck-sounds": {"images": 6},
     "heat-series": {"length": 50},
     "oscillators": {"length": 50},
+    "fractals": {"images": 6},
+    "wave-snapshots": {"images": 6},
 }
 WITH_PARTS = [name for name in SMALL if "part" in card(name).options]
 MAIN = {"heat-series": "series", "oscillators": "series"}

@@ -22,8 +22,8 @@ FLOORS = (
     {"workbench.lessons", "workbench.book", "workbench.classroom", "workbench.bench", "workbench.cli"},
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms} | {"workbench.__main__": 9}
-# The commands call every room, the book is made of executed lessons, and systems ask the filter database, which
-# needs the training bench of the floor below.
+# The commands call every room, the book is made of executed lessons, and systems ask the filter database,
+# which needs the training bench of the floor below.
 SAME_FLOOR = {
     "workbench.systems": {"workbench.zoo"},
     "workbench.cli": {"workbench.lessons", "workbench.book", "workbench.classroom", "workbench.bench"},
