@@ -86,7 +86,7 @@ def ladder(
             "categoryorder": "array",
             "categoryarray": names,
             "autorange": "reversed",
-            "title": {"text": ""},
+            "title": {"text": "rung"},
         },
     )
     said = "; ".join(
