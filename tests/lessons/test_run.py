@@ -63,7 +63,7 @@ MANY = """
 import os, time
 for _ in range(8):
     if os.fork() == 0:
-        held = bytearray(b"x") * (100 * 2**20)
+        held = bytearray(b"x") * (160 * 2**20)
         time.sleep(60)
 os.wait()
 """

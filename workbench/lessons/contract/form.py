@@ -125,7 +125,7 @@ def _positive(value: Any) -> bool:
 
 @rule(
     "chapter-time",
-    "The smoke runs of a chapter take at most 75 s together, the lesson run of a lesson at most 90 s.",
+    "The smoke runs of a chapter take at most 75 s on two cores, the lesson run of a lesson at most 90 s.",
     "book",
 )
 def chapter_time(drafts: list[Draft]) -> Iterator[tuple[str, str]]:
@@ -138,12 +138,13 @@ def chapter_time(drafts: list[Draft]) -> Iterator[tuple[str, str]]:
                 f"declares {seconds:g} s in the lesson budget, but {MOST_LESSON_SECONDS} s is the most",
             )
     for chapter, members in chapters.items():
-        total = sum(_seconds(draft, "smoke") for draft in members)
+        # Two lessons run at a time, but for those that need the machine for themselves.
+        total = sum(_seconds(draft, "smoke") / (1 if draft.lesson.exclusive else 2) for draft in members)
         if total > MOST_SMOKE_SECONDS:
             last = members[-1].lesson.key
             yield (
                 last,
-                f"the smoke runs of {chapter} take {total:g} s, but {MOST_SMOKE_SECONDS} s is the most",
+                f"the smoke runs of {chapter} take {total:g} s on two cores, but {MOST_SMOKE_SECONDS} s is the most",
             )
 
 
