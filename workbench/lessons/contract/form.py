@@ -144,7 +144,8 @@ def chapter_time(drafts: list[Draft]) -> Iterator[tuple[str, str]]:
             last = members[-1].lesson.key
             yield (
                 last,
-                f"the smoke runs of {chapter} take {total:g} s on two cores, but {MOST_SMOKE_SECONDS} s is the most",
+                f"the smoke runs of {chapter} take {total:g} s on two cores, "
+                f"but {MOST_SMOKE_SECONDS} s is the most",
             )
 
 
