@@ -391,7 +391,7 @@ SYSTEM = System(
     claims=[
         Claim(
             "serial-abstraction",
-            says="Saying what happens to every element, and leaving where to an executor, is as fast as a "
+            says="Saying what happens to every element, and letting an executor choose where, is as fast as a "
             "loop written by hand: one thread, the slowest of copy, scale, add and triad.",
             paper="performance at least as good as the native benchmarks on all compared architectures",
             bar=AtLeast(0.95),
