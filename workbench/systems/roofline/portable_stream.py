@@ -391,8 +391,8 @@ SYSTEM = System(
     claims=[
         Claim(
             "serial-abstraction",
-            says="Saying what happens to every element, and letting an executor choose where, is as fast as a "
-            "loop written by hand: one thread, the slowest of copy, scale, add and triad.",
+            says="Saying what happens to every element, and letting an executor choose where, is as fast as "
+            "a loop written by hand: one thread, the slowest of copy, scale, add and triad.",
             paper="performance at least as good as the native benchmarks on all compared architectures",
             bar=AtLeast(0.95),
             measure=serial_speed,
