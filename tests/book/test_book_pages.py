@@ -169,7 +169,7 @@ def test_words_of_the_glossary_are_linked_once_with_their_meaning(lesson):
     }
     assert len(told) == len(links)
     assert told["receptive-field"].startswith("The inputs on which an output can depend")
-    assert told["stride"].startswith("How far a convolution kernel moves"), "found in prose, without markup"
+    assert told["stride"].startswith("The distance from one position"), "found in prose, without markup"
     assert told["bar"].startswith("The value that a measurement must reach"), "in italics"
     assert "pass" not in told, "a word of every day"
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from workbench_datasets import registry
 
 import workbench.machine
 import workbench.systems
@@ -44,6 +45,7 @@ def own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("WORKBENCH_LESSON", raising=False)
     monkeypatch.delenv("WORKBENCH_RUN", raising=False)
+    monkeypatch.setattr(registry, "_used", {})  # what tests of other rooms have loaded
     monkeypatch.setattr(workbench.machine, "machine_name", lambda: "toy machine", raising=False)
 
 

@@ -116,7 +116,7 @@ def test_one_head_without_threads_and_the_product_inside():
     Q, K, V = operands(1, 70, 200, 7, 5)
     out = np.empty((70, 5), np.float32)
     attention_tiled(Q[0], K[0], V[0], out, 999, 999)
-    np.testing.assert_array_equal(out, attention(Q, K, V)[0])
+    np.testing.assert_allclose(out, attention(Q, K, V)[0], rtol=1e-5, atol=1e-6)  # compiled twice
     for n, k, m in ((1, 1, 1), (2, 4, 3), (3, 5, 8), (5, 3, 2)):
         A, B, C = draw(n, k + 1), draw(k + 1, m + 1, seed=1), draw(n, m + 1, seed=2)
         expected = C.copy()

@@ -94,7 +94,7 @@ def test_a_worker_that_is_killed_is_told_and_its_tree_ended(place, launcher):
     results = run([bad, good], executor=launcher)
     assert [result.status for result in results] == ["crashed", "ok"]
     assert results[0].error.startswith("The lesson's worker ended before it could report")
-    assert running(place / "build") == []
+    _eventually(lambda: not running(place / "build"))
 
 
 @pytest.mark.slow
