@@ -10,6 +10,7 @@ import textwrap
 import pytest
 from run_helpers import printed, running, write_lesson
 
+from workbench.lessons import warm
 from workbench.lessons.run import run
 
 RUNNER = """
@@ -120,3 +121,13 @@ def _eventually(holds, seconds=20.0):
     while not holds():
         assert time.monotonic() < deadline, "still not so"
         time.sleep(0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux alone")
+def test_what_is_loaded_beforehand_starts_no_thread():
+    """One that did would end all forking: every lesson would then load its libraries itself."""
+    ask = "from workbench.lessons import warm; warm.preload(); print(warm.threads())"
+    env = {**os.environ, **warm.ENVIRONMENT}
+    told = subprocess.run([sys.executable, "-c", ask], env=env, capture_output=True, text=True, check=True)
+    assert told.stdout.split() == ["1"]

@@ -16,6 +16,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Iterator
 
 import psutil
 
@@ -69,9 +70,10 @@ def serve(channel: socket.socket) -> None:
 
 def preload() -> None:
     """Loads what nearly every lesson needs. A library that is not installed is left to the lesson."""
-    for name in LIBRARIES:
-        with contextlib.suppress(ImportError):
-            importlib.import_module(name)
+    with without("pyarrow"):  # papermill loads it for a file system of clusters, and it starts a thread
+        for name in LIBRARIES:
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
     import nbformat
 
     from workbench.lessons import reuse, worker  # noqa: F401
@@ -80,6 +82,19 @@ def preload() -> None:
     reuse.versions()
     gc.collect()
     gc.freeze()  # what is shared with the forks stays untouched by the collector, and so stays shared
+
+
+@contextlib.contextmanager
+def without(library: str) -> Iterator[None]:
+    """Whoever tries to import the library meanwhile is told that it is not installed."""
+    before = sys.modules.get(library)
+    sys.modules[library] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[library]
+        if before is not None:
+            sys.modules[library] = before
 
 
 def threads() -> int:
