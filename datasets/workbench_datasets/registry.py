@@ -6,6 +6,7 @@ from typing import Any
 
 from . import (
     attention_words,
+    filter_zoo,
     fractals,
     graphs,
     heat_series,
@@ -31,7 +32,7 @@ _DATA_SETS: dict[str, DataSet] = {
     for room in (
         *(pictures, stereo, labelled, graphs, minilm, attention_words),
         *(textures, shape_textures, scarce_digits, horizon, stick_figures),
-        *(segmentation, heat_series, oscillators, struck_sounds, fractals, wave_snapshots),
+        *(segmentation, heat_series, oscillators, struck_sounds, fractals, wave_snapshots, filter_zoo),
     )
     for data in sorted(room.DATA_SETS, key=lambda data: data.card.name)
 }
