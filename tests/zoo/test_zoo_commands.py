@@ -6,6 +6,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from safetensors.torch import save_file
+from workbench_datasets import filter_zoo
 
 from workbench import zoo as room
 from workbench.cli import main
@@ -16,7 +17,13 @@ def call(*arguments):
     return CliRunner().invoke(main, ["zoo", *map(str, arguments)])
 
 
-def test_a_reader_adds_asks_and_packs(tmp_path):
+@pytest.fixture
+def nothing_shipped(monkeypatch, tmp_path):
+    """As if no database travelled with the project."""
+    monkeypatch.setattr(filter_zoo, "FOLDER", tmp_path / "none")
+
+
+def test_a_reader_adds_asks_and_packs(tmp_path, nothing_shipped):
     save_file({"a.weight": torch.randn(4, 2, 3, 3)}, tmp_path / "w.safetensors")
     added = call("add", tmp_path / "w.safetensors", "--data", "cells", "--task", "segment")
     assert (added.exit_code, added.stdout) == (0, "w.safetensors: 8 filters of 3 x 3; its convolutions: 1\n")
@@ -40,10 +47,7 @@ def test_a_reader_adds_asks_and_packs(tmp_path):
         (("add", "torchvision:"), "torchvision"),
     ],
 )
-def test_a_slip_gets_one_sentence(monkeypatch, tmp_path, arguments, words):
-    from workbench_datasets import filter_zoo
-
-    monkeypatch.setattr(filter_zoo, "FOLDER", tmp_path / "none")
+def test_a_slip_gets_one_sentence(nothing_shipped, arguments, words):
     done = call(*arguments)
     assert done.exit_code == 1
     assert done.stderr.startswith("Error: ")

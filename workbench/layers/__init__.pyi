@@ -11,6 +11,7 @@ from .layer_scale import LayerScale
 from .reparam import RepDepthwise, fold, place_dilated, refuse_training, with_weights
 from .response_norm import GlobalResponseNorm
 from .self_attention import SelfAttention2d
+from .separable_conv import SeparableConv2d, separated
 from .squeeze_excite import SqueezeExcite
 from .stack import (
     ConvStack,
@@ -32,6 +33,7 @@ from .visual_attention import (
     gates,
     pointwise,
 )
+from .wave_net import WaveNet
 
 __all__ = [
     "HAAR",
@@ -52,9 +54,11 @@ __all__ = [
     "LayerScale",
     "RepDepthwise",
     "SelfAttention2d",
+    "SeparableConv2d",
     "SqueezeExcite",
     "TinyNet",
     "VisualAttentionBlock",
+    "WaveNet",
     "conv_stack",
     "depth_for_reach",
     "depth_for_spread",
@@ -70,6 +74,7 @@ __all__ = [
     "profile",
     "reach",
     "refuse_training",
+    "separated",
     "spread",
     "squares",
     "with_weights",

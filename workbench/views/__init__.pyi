@@ -19,6 +19,7 @@ from .kernel_supports import supports
 from .painted import Painting, painted_field
 from .pictures import picture, pixel_axes
 from .poses import joints, painted_labels
+from .product_cubes import product_cube
 from .rooflines import roofline
 from .signed import signed_picture
 from .tables import AnnotatedSource, annotated_source, counters_table
@@ -65,6 +66,7 @@ __all__ = [
     "picture",
     "pixel_axes",
     "power_spectra",
+    "product_cube",
     "receptive_field",
     "reuse_histogram",
     "roofline",

@@ -306,7 +306,7 @@ SYSTEM = System(
             bar=AtLeast(3, null=1),
             measure=wide_sees_further,
             control=deeper_sees_further,
-            seeds=10,
+            seeds=20,
         ),
         Claim(
             "shape-bias",

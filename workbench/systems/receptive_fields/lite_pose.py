@@ -607,6 +607,7 @@ SYSTEM = System(
             bar=AtLeast(0.15, null=0),
             measure=wide_kernel,
             control=wide_kernel_upright,
+            seeds=20,
         ),
         Claim(
             "wide-or-deep",
@@ -616,6 +617,7 @@ SYSTEM = System(
             bar=AtLeast(0.15, null=0),
             measure=wide_or_deep,
             control=wide_or_deep_central,
+            seeds=20,
         ),
         Claim(
             "fusion-head",
@@ -624,6 +626,7 @@ SYSTEM = System(
             bar=AtLeast(0.02, null=0),
             measure=fusion_head,
             control=fusion_of_strangers,
+            seeds=20,
         ),
         Claim(
             "gradual-shrinking",
@@ -633,6 +636,7 @@ SYSTEM = System(
             bar=AtLeast(0.01, null=0),
             measure=gradual_shrinking,
             control=shrinking_from_below,
+            seeds=20,
         ),
     ],
     deviations=[

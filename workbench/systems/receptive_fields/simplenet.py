@@ -281,6 +281,7 @@ SYSTEM = System(
             bar=AtLeast(-5),
             measure=behind_resnet,
             control=behind_resnet_with_early_pools,
+            seeds=20,
         ),
         Claim(
             "outperforms-resnet-20",
@@ -289,6 +290,7 @@ SYSTEM = System(
             bar=AtLeast(0),
             measure=behind_resnet,
             control=behind_resnet_with_early_pools,
+            seeds=20,
         ),
         Claim(
             "late-pools",

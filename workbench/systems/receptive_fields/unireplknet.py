@@ -530,6 +530,7 @@ SYSTEM = System(
             bar=AtLeast(0.01, null=0),
             measure=branches_help,
             control=undilated_branches_help,
+            seeds=20,
         ),
         Claim(
             "series",

@@ -403,6 +403,7 @@ SYSTEM = System(
             bar=AtLeast(0),
             measure=partial(over, "no local"),
             control=partial(strangers_over, "no local"),
+            seeds=20,
         ),
         Claim(
             "dilated-step",
@@ -419,6 +420,7 @@ SYSTEM = System(
             bar=AtLeast(0),
             measure=partial(over, "no mix"),
             control=partial(strangers_over, "no mix"),
+            seeds=20,
         ),
         Claim(
             "product-over-sum",
