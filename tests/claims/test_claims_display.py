@@ -87,6 +87,50 @@ def test_stale_undecided_and_needy_records_say_so(write: Write) -> None:
     assert cells["value"][0] == cells["negative control"][0] == "—"
 
 
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({}, ""),
+        (
+            {"verdict": "direction only", "low": 1.2, "high": 2.5},
+            " The interval from 1.2 to 2.5 has values that meet the bar and values that miss it.",
+        ),
+        (
+            {"verdict": "direction only", "low": 1.1, "high": 1.2},
+            " There is an effect, but it is smaller than the bar.",
+        ),
+        (
+            {"verdict": "direction only", "control_failed": False},
+            " The control did not clearly fail.",
+        ),
+        (
+            {"verdict": "inconclusive", "low": 0.9, "high": 1.6, "control_failed": False},
+            " The interval from 0.9 to 1.6 has values that meet the bar and values that miss it, "
+            "and the control did not clearly fail.",
+        ),
+    ],
+)
+def test_a_verdict_gives_its_reason(write: Write, changes: dict[str, object], reason: str) -> None:
+    write()
+    commit(replace(run_claim(load_system("toy-system"), "gain", "lesson"), **changes))  # type: ignore[arg-type]
+    said = verdict("toy-system", "gain").sentence()
+    assert said.endswith("; the negative control gives 1.02." + reason)
+
+
+def test_numbers_say_what_they_are_numbers_of(write: Write) -> None:
+    path = write()
+    write(
+        path.read_text().replace('paper="2 times",', 'paper="2 times", unit="times", against="s, by hand",')
+    )
+    assert table(verdict("toy-system", "gain"))["value"] == ["not measured yet"]
+    commit(run_claim(load_system("toy-system"), "gain", "lesson"))
+    cells = table(verdict("toy-system", "gain"))
+    assert cells["value"][0].endswith("] times")
+    assert cells["baseline"] == ["2 s, by hand"]
+    assert "The value is 2.02 times, the bar" in verdict("toy-system", "gain").sentence()
+    assert "<summary>How to read this</summary>" in verdict("toy-system", "gain")._repr_html_()
+
+
 def test_words_of_the_claim_cannot_break_the_page(write: Write) -> None:
     path = write()
     write(path.read_text().replace("it gains", "<b>a & b|c</b>").replace("2 times", "<i>|</i>"))

@@ -13,7 +13,8 @@ from workbench.errors import WorkbenchError
 from workbench.quantity import Quantity
 from workbench.views import Scored, Work
 from workbench.views.waterlines import bars
-from workbench.views.work import colours, duration
+from workbench.views.words import duration
+from workbench.views.work import colours
 
 
 def flop(value, provenance="counted"):

@@ -181,8 +181,11 @@ def test_cost_bars_say_where_numbers_come_from():
     assert list(bars[0].x) == [cost.parameters.value for cost in costs.values()]
     assert len(set(bars[0].marker.color)) == 2
     assert set(marks[0].marker.symbol) == {"circle-open"}
+    marks, numbers = marks[::2], marks[1::2]
     assert set(marks[3].marker.symbol) == {"square"}
     np.testing.assert_allclose(marks[3].error_x.array, 0.002)
+    np.testing.assert_allclose(numbers[3].x, 0.012)  # beyond the whisker
+    assert numbers[3].text[0].strip() == "10 ms"
     assert "wide 2.03 thousand" in words(fig)
     assert "○ formula and ■ measured" in fig.layout.meta["caption"]
     titles = [getattr(fig.layout, f"xaxis{n}").title.text for n in ("", 2, 3, 4)]

@@ -24,6 +24,12 @@ def test_the_line_joins_what_nothing_beats():
     assert fig.data[1].error_y.array == (2.0,)
     assert fig.data[1].error_y.arrayminus == (1.0,)
     assert [trace.marker.symbol for trace in fig.data] == ["circle"] * 4
+    assert [trace.textposition for trace in fig.data] == [
+        "middle right",  # its twin lies on it
+        "middle left",  # the nearest one is dearer
+        "middle right",
+        "middle right",
+    ]
     with pytest.raises(WorkbenchError, match="at least one point"):
         views.trade_off({}, x_title="x", y_title="y")
 

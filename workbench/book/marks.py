@@ -15,7 +15,7 @@ class Mark:
 
 MARKS = {
     "reproduced": Mark("✓", "good", "every claim of the source holds here, within its bar"),
-    "direction only": Mark("↗", "part", "the effect goes the claimed way, but is smaller than its bar"),
+    "direction only": Mark("↗", "part", "the effect goes the claimed way, but does not surely meet its bar"),
     "not reproduced at this scale": Mark(
         "✗", "bad", "measured here, and the claim does not hold at this scale"
     ),

@@ -201,10 +201,11 @@ def _system(book: Material, row: Row) -> str:
 
 def _claims(claims: list[Row]) -> str:
     """Each claim as a small block: a table of seven columns fits no phone."""
-    return f'<ul class="wb-claims">{"".join(map(_claim, claims))}</ul>'
+    several = len({claim["system"] for claim in claims}) > 1
+    return f'<ul class="wb-claims">{"".join(_claim(claim, several) for claim in claims)}</ul>'
 
 
-def _claim(claim: Row) -> str:
+def _claim(claim: Row, several: bool) -> str:
     numbers = [
         ("Here", _interval(claim)),
         ("Bar", escape(_number(claim.get("bar")))),
@@ -213,6 +214,8 @@ def _claim(claim: Row) -> str:
     ]
     facts = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in numbers)
     name = escape(str(claim["claim"]).replace("-", " "))
+    if several:
+        name = f"{escape(claim['system'])}: {name}"
     verdict = mark("stale" if claim.get("stale") else claim.get("verdict") or "not measured", word=True)
     return (
         f"<li><p><strong>{name}</strong> {verdict}</p><dl>{facts}</dl>"

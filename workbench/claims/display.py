@@ -16,6 +16,19 @@ TABLE = "border-collapse: collapse; color: inherit; background: transparent"
 CAPTION = "caption-side: top; text-align: left; color: inherit; padding: 0.3em 0.8em"
 CELL = "text-align: left; vertical-align: top; padding: 0.3em 0.8em; border-bottom: 1px solid currentColor"
 NOTHING = "—"
+UNTOLD = (NOTHING, "not measured yet")
+LEGEND = {
+    "value": "what was measured, the mean over the seeds; the brackets hold an interval of 95 %.",
+    "seed": "one run with its own random start.",
+    "bar": "what the value must meet. It was chosen before the measurement.",
+    "baseline": "the number for what the authors compare with.",
+    "negative control": "the same measurement with the idea taken away. It must miss the bar.",
+    "reproduced": "the whole interval meets the bar, and that of the control misses it.",
+    "direction only": "there is an effect, but too small for the bar, or it is not sure that it "
+    "meets the bar and the control misses it.",
+    "inconclusive": "the intervals are too wide to tell.",
+    "not reproduced at this scale": "the whole interval misses the bar.",
+}
 
 
 def verdict(system: str, claim: str, remeasure: bool = False, budget: str = "lesson") -> "VerdictTable":
@@ -55,20 +68,27 @@ class VerdictTable:
             ("bar", (str(self.claim.bar),)),
         ]
         shown = (self.committed, self.own) if self.own else (self.committed,)
-        return told + [(head, tuple(_cell(record, say) for record in shown)) for head, say in SAYINGS.items()]
+        for head, say in SAYINGS.items():
+            cells = tuple(_cell(record, say) for record in shown)
+            after = {"value": f" {self.claim.unit}", "baseline": f" {self.claim.against}"}.get(
+                head, ""
+            ).rstrip()
+            told.append((head, tuple(cell if cell in UNTOLD else cell + after for cell in cells)))
+        return told
 
     def sentence(self) -> str:
-        """What came out, in words: of the reader's own measurement where there is one."""
+        """What came out and why, in words: of the reader's own measurement where there is one."""
         record = self.own or self.committed
         if record is None:
             return "Not measured yet."
         said = _verdict(record)
         if record.value is None:
             return f"{said[0].upper()}{said[1:]}."
-        told = f"{said[0].upper()}{said[1:]}. The value is {record.value:.4g}, the bar {self.claim.bar}"
-        if record.control_value is None:
-            return f"{told}."
-        return f"{told}; the negative control gives {record.control_value:.4g}."
+        unit = f" {self.claim.unit}" if self.claim.unit else ""
+        told = f"{said[0].upper()}{said[1:]}. The value is {record.value:.4g}{unit}, the bar {self.claim.bar}"
+        if record.control_value is not None:
+            told += f"; the negative control gives {record.control_value:.4g}"
+        return f"{told}.{_reason(record, self.claim)}"
 
     def _repr_html_(self) -> str:
         head = "".join(f'<th scope="col" style="{CELL}">{name}</th>' for name in self.columns)
@@ -79,7 +99,7 @@ class VerdictTable:
             body += f'<tr><th scope="row" style="{CELL}">{name}</th>{told}</tr>'
         caption = (
             f"<strong>{escape(self.system)} / {escape(self.claim.id)}</strong>: {escape(self.claim.says)}"
-            f"<br/><em>{escape(self.sentence())}</em>"
+            f"<br/><em>{escape(self.sentence())}</em>{_legend()}"
         )
         return (
             f'<table style="{TABLE}"><caption style="{CAPTION}">{caption}</caption>'
@@ -100,6 +120,30 @@ class VerdictTable:
         lines = [f"{self.system} / {self.claim.id}: {self.claim.says}", f"  {self.sentence()}"]
         lines += [f"  {name:{width}}  {'  |  '.join(cells)}" for name, cells in self.rows()]
         return "\n".join(lines)
+
+
+def _reason(record: Record, claim: Claim) -> str:
+    """Why it is neither reproduced nor plainly refuted, where the three numbers alone do not say it."""
+    if record.verdict not in ("direction only", "inconclusive") or record.low is None or record.high is None:
+        return ""
+    got = Interval(record.value or 0, record.low, record.high)
+    reasons = []
+    if claim.bar.missed_by(got):
+        reasons.append("there is an effect, but it is smaller than the bar")
+    elif not claim.bar.met_by(got):
+        reasons.append(
+            f"the interval from {record.low:.4g} to {record.high:.4g} has values that meet the bar "
+            "and values that miss it"
+        )
+    if not record.control_failed:
+        reasons.append("the control did not clearly fail")
+    told = ", and ".join(reasons)
+    return f" {told[0].upper()}{told[1:]}." if told else ""
+
+
+def _legend() -> str:
+    words = "".join(f"<br/><strong>{word}</strong>: {escape(says)}" for word, says in LEGEND.items())
+    return f"<details><summary>How to read this</summary><small>{words}</small></details>"
 
 
 def _cell(record: Record | None, say: Callable[[Record], str]) -> str:

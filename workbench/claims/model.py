@@ -59,6 +59,8 @@ class Claim:
     """One quantitative claim of a source.
 
     `says`: the claim in plain words. `paper`: what the authors report. `bar`: what must be met here.
+    `unit`: of the value, e.g. "points". `against`: what the baseline's number is, with its unit, e.g.
+    "s, the loop by hand".
     `measure(seed, budget)` returns the number, a float or a `Measured`; `control(seed, budget)` returns
     the same number with the mechanism taken away, and must fail the bar.
 
@@ -79,6 +81,8 @@ class Claim:
     provenance: Provenance = "measured"
     seeds: int = FEWEST_SEEDS
     needs: Need | None = None
+    unit: str = ""
+    against: str = ""
 
     def __post_init__(self) -> None:
         name = f"claim {self.id!r}"

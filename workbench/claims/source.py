@@ -5,7 +5,7 @@ definitions of the module, through imports to other modules of the project (and 
 with which lazily loading packages re-export names), from there on to what those use. Each definition
 contributes its syntax without comments, formatting and docstrings; a library contributes only its name
 (data sets too: records keep their versions). Left out are the claims room itself and the words of the
-claim (`says`, `paper`): neither is measured.
+claim (`says`, `paper`, `unit`, `against`): none is measured.
 
 Names are matched without regard to local variables, so that a local one with the name of a top-level
 definition draws that in as well: a record may then turn stale without need, never stay fresh wrongly.
@@ -24,7 +24,7 @@ from workbench._paths import PACKAGE
 from workbench.claims import find
 from workbench.errors import WorkbenchError
 
-WORDS = {"says", "paper"}
+WORDS = {"says", "paper", "unit", "against"}
 SYNTAX_ONLY = {"ctx", "kind", "type_comment"}
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 IMPORTS = (ast.Import, ast.ImportFrom)

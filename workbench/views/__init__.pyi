@@ -17,6 +17,7 @@ from .gap import Scored, efficiency_gap
 from .kernel_maps import kernel_maps
 from .kernel_supports import supports
 from .painted import Painting, painted_field
+from .pareto_atoms import pareto_atoms
 from .pictures import picture, pixel_axes
 from .poses import joints, painted_labels
 from .product_cubes import product_cube
@@ -63,6 +64,7 @@ __all__ = [
     "orientation_rose",
     "painted_field",
     "painted_labels",
+    "pareto_atoms",
     "picture",
     "pixel_axes",
     "power_spectra",

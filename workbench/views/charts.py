@@ -145,19 +145,20 @@ def bars(
     if not names or any(list(quantities) != names for quantities in panels.values()):
         raise WorkbenchError(f"expected panels with the same names in each, but {dict(panels)} came")
     colours = [line(roles[name])["color"] if roles and name in roles else BLUE for name in names]
-    fig = make_subplots(len(panels), 1, vertical_spacing=0.6 / len(panels))
+    between, inside = 70, 24 * len(names)  # pixels: an axis with its title, and the bars of a panel
+    height = len(panels) * (inside + between)
+    fig = make_subplots(len(panels), 1, vertical_spacing=between / height if len(panels) > 1 else 0)
     for row, (title, quantities) in enumerate(panels.items(), start=1):  # one below the other, for phones
         values = [q.value for q in quantities.values()]
+        ends = [max(q.value, q.high or q.value) for q in quantities.values()]
+        said = [short(q.value, UNITS.get(q.unit, q.unit)) for q in quantities.values()]
         fig.add_bar(
             x=values, y=names, orientation="h", marker={"color": colours, "opacity": 0.55}, row=row, col=1
         )
         fig.add_scatter(
             x=values,
             y=names,
-            mode="markers+text",
-            text=[f" {short(q.value, UNITS.get(q.unit, q.unit))}" for q in quantities.values()],
-            textposition="middle right",
-            textfont={"size": 12},
+            mode="markers",
             marker={
                 "symbol": [mark(q.provenance)["symbol"] for q in quantities.values()],
                 "color": colours,
@@ -171,14 +172,23 @@ def bars(
             row=row,
             col=1,
         )
-        top = max([*values, *(q.high or 0 for q in quantities.values())], default=1) or 1
-        scale = {"range": [0, 1.45 * top], "nticks": 4, "exponentformat": "SI"}
+        fig.add_scatter(  # beyond the whisker, so that the number can be read
+            x=ends,
+            y=names,
+            mode="text",
+            text=[f"  {number}" for number in said],
+            textposition="middle right",
+            textfont={"size": 12},
+            hoverinfo="skip",
+            cliponaxis=False,
+            row=row,
+            col=1,
+        )
+        scale = {"range": [0, 1.45 * (max(ends, default=1) or 1)], "nticks": 4, "exponentformat": "SI"}
         fig.update_xaxes(title={"text": title, "standoff": 2}, **scale, row=row, col=1)
     fig.update_yaxes(autorange="reversed", title={"text": what})
-    fig.update_layout(
-        height=40 + len(panels) * (80 + 30 * len(names)), margin_t=20, showlegend=False, bargap=0.35
-    )
-    said = [
+    fig.update_layout(height=height + 20, margin={"t": 20, "b": between}, showlegend=False, bargap=0.35)
+    told = [
         f"{title}: "
         + listed([f"{name} {spoken(q.value, UNITS.get(q.unit, q.unit))}" for name, q in row.items()])
         for title, row in panels.items()
@@ -187,7 +197,7 @@ def bars(
     marks = listed([f"{SIGNS[provenance]} {provenance}" for provenance in origin])
     return describe(
         fig,
-        alt=f"Bars that compare {listed(names)}. {'; '.join(said)}. Provenance: {listed(origin)}.",
+        alt=f"Bars that compare {listed(names)}. {'; '.join(told)}. Provenance: {listed(origin)}.",
         caption=f"{caption} ({marks})",
     )
 
@@ -222,6 +232,8 @@ class Table:
             span = (
                 "" if value.low is None or value.high is None else f" [{say(value.low)}, {say(value.high)}]"
             )
+            if large and not span:
+                return f"{SIGNS[value.provenance]} {short(value.value, value.unit)}"
             number = short(value.value) if large else f"{value.value:.{self.digits}g}"
             return f"{SIGNS[value.provenance]} {number}{span} {value.unit}".rstrip()
         if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):

@@ -9,8 +9,8 @@ import plotly.graph_objects as go
 from workbench.errors import WorkbenchError
 from workbench.quantity import Quantity
 from workbench.views.theme import Role, describe, mark
-from workbench.views.words import listed, spoken
-from workbench.views.work import colours, duration, legend, told, where_and_when
+from workbench.views.words import duration, listed, spoken
+from workbench.views.work import colours, legend, told, where_and_when
 
 
 @dataclass(frozen=True)

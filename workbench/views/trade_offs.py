@@ -27,7 +27,8 @@ def trade_off(
     """
     if not points:
         raise WorkbenchError("expected at least one point, but none came")
-    unbeaten = _front({name: (cost.value, error.value) for name, (cost, error) in points.items()})
+    places = {name: (cost.value, error.value) for name, (cost, error) in points.items()}
+    unbeaten, sides = _front(places), _sides(places, log)
     fig, said = go.Figure(), []
     for name, (cost, error) in points.items():
         low, high = error.low, error.high
@@ -48,8 +49,8 @@ def trade_off(
             error_y=bars,
             name=name,
             mode="markers+text",
-            text=[f" {name}"],
-            textposition="middle right",
+            text=[f" {name} "],
+            textposition=f"middle {sides[name]}",
             textfont={"size": 12},
             marker=mark(error.provenance, BLUE),
             hovertext=[f"{name}: {cost}; {error}"],
@@ -64,7 +65,7 @@ def trade_off(
     costs = [cost.value for cost, _ in points.values()]
     span: dict[str, object] = {"rangemode": "tozero"}
     if log:
-        low, high = 0.8 * min(costs), 2.2 * max(costs)
+        low, high = min(costs) / 2, 2.2 * max(costs)
         steps = [digit * 10.0**power for power in range(-12, 16) for digit in (1, 2, 5)]
         ticks = [step for step in steps if low <= step <= high]
         span = {"type": "log", "range": [np.log10(low), np.log10(high)], "tickvals": ticks}
@@ -90,3 +91,14 @@ def _front(points: Mapping[str, tuple[float, float]]) -> list[str]:
         return any(other != one and other[0] <= one[0] and other[1] <= one[1] for other in points.values())
 
     return sorted((name for name, one in points.items() if not beaten(one)), key=points.__getitem__)
+
+
+def _sides(points: Mapping[str, tuple[float, float]], log: bool) -> dict[str, str]:
+    """On which side of its mark each name stands: away from the nearest other mark."""
+    names = list(points)
+    where = np.array([points[name] for name in names], dtype=float)
+    where[:, 0] = np.log(where[:, 0]) if log else where[:, 0]
+    where /= np.maximum(np.ptp(where, axis=0), 1e-12)
+    apart = np.linalg.norm(where[:, None] - where[None], axis=-1) + np.diag(np.full(len(names), np.inf))
+    nearest = apart.argmin(axis=1)
+    return {name: "left" if where[nearest[i], 0] > where[i, 0] else "right" for i, name in enumerate(names)}

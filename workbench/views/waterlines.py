@@ -8,8 +8,8 @@ import plotly.graph_objects as go
 from workbench.errors import WorkbenchError
 from workbench.quantity import Quantity
 from workbench.views.theme import SKY, describe, ideal
-from workbench.views.words import listed, spoken
-from workbench.views.work import Work, colours, duration, legend, time_unit, told, where_and_when
+from workbench.views.words import duration, listed, spoken, time_unit
+from workbench.views.work import Work, colours, legend, told, where_and_when
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,31 @@ NAMES = ("", " thousand", " million", " billion", " trillion", " quadrillion")
 
 
 def short(value: float, unit: str = "") -> str:
-    """Three significant digits with a prefix: 6.68 M, 2.59 MB."""
+    """Three significant digits with a prefix: 6.68 M, 2.59 MB, 3.2 ms."""
+    if unit == "s":
+        return duration(value)
     number, power = _scaled(value)
     return f"{number} {PREFIXES[power]}{unit}".strip()
 
 
 def spoken(value: float, unit: str = "") -> str:
-    """For text alternatives: 6.68 million flops."""
+    """For text alternatives: 6.68 million flops, 3.2 ms."""
+    if unit == "s":
+        return duration(value)
     number, power = _scaled(value)
     return f"{number}{NAMES[power]} {unit}".strip()
+
+
+def duration(seconds: float) -> str:
+    """A time in the unit in which it is read well: 3.2 ms."""
+    factor, unit = time_unit(seconds)
+    return f"{seconds * factor:.3g} {unit}"
+
+
+def time_unit(seconds: float) -> tuple[float, str]:
+    """That unit, and how many of it are a second."""
+    units = ((1.0, "s"), (1e3, "ms"), (1e6, "µs"), (1e9, "ns"))
+    return next(((factor, unit) for factor, unit in units if seconds * factor >= 1), units[-1])
 
 
 def _scaled(value: float) -> tuple[str, int]:

@@ -91,15 +91,3 @@ def where_and_when(quantities: Iterable[Quantity]) -> str:
 def told(one: Quantity) -> str:
     """A number with all that is known of it, for a pointer that rests on it."""
     return f"{one} on {one.machine}, {one.when}" if one.provenance == "measured" else str(one)
-
-
-def duration(seconds: float) -> str:
-    """A time in the unit in which it is read well: 3.2 ms."""
-    factor, unit = time_unit(seconds)
-    return f"{seconds * factor:.3g} {unit}"
-
-
-def time_unit(seconds: float) -> tuple[float, str]:
-    """That unit, and how many of it are a second."""
-    units = ((1.0, "s"), (1e3, "ms"), (1e6, "µs"), (1e9, "ns"))
-    return next(((factor, unit) for factor, unit in units if seconds * factor >= 1), units[-1])

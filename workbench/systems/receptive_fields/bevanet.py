@@ -712,6 +712,8 @@ SYSTEM = System(
             "better of two gates.",
             paper="81.0 % mean IoU on Cityscapes at 33 frames a second (79.3 % without pretraining), "
             "beyond earlier real-time networks made of 3 x 3 convolutions",
+            unit="of mean IoU",
+            against="mean IoU of 3 x 3",
             bar=AtLeast(0.25, null=0),
             measure=cross_over_plain,
             control=gates_without_strips,
@@ -722,6 +724,8 @@ SYSTEM = System(
             "pixels: at most 0.03 mean IoU less. Control: the cross without its arms.",
             paper="replaces the square gates of earlier networks by two dilated strips, at less cost; the"
             " abstract gives no figure for the exchange",
+            unit="of mean IoU",
+            against="mean IoU of the square",
             bar=AtLeast(-0.03),
             measure=cross_over_square,
             control=no_arms_over_square,
@@ -731,6 +735,8 @@ SYSTEM = System(
             says="Selecting among the looks (CKS) labels better than adding them, by 0.01 mean IoU or "
             "more, at the same width. Control: a selection that is read off another image.",
             paper="adapts the reach to the image and improves the labels; the abstract gives no figure",
+            unit="of mean IoU",
+            against="mean IoU of the plain sum",
             bar=AtLeast(0.01, null=0),
             measure=selection_over_sum,
             control=strange_selection_over_sum,
@@ -741,6 +747,8 @@ SYSTEM = System(
             "boundaries than adding them: F1 within one pixel on crops of stained cells, 0.02 or more. "
             "Control: the boundary of another image.",
             paper="enhances contours by fusion under boundary guidance; the abstract gives no figure",
+            unit="of F1",
+            against="F1 of addition",
             bar=AtLeast(0.02, null=0),
             measure=boundary_over_addition,
             control=strange_boundary_over_addition,

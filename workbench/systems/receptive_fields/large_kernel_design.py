@@ -293,6 +293,8 @@ SYSTEM = System(
             # the size of a gradient follows the root of that profile, which the edge of the exact field
             # cuts off sooner for the wide stack: 8.06 / 4.79 = 1.68. The bar leaves room for networks of
             # finite width and stays far from 1, which "the same reach sees the same" would give.
+            unit="times",
+            against="pixels, radius of 3 x 3",
             bar=AtLeast(1.3, null=1),
             measure=erf_at_equal_reach,
             control=erf_at_equal_spread,
@@ -303,6 +305,8 @@ SYSTEM = System(
             "with 3 x 3: the radius of the square that holds half of the gradient of the middle output.",
             paper="Half of its score lies in 41.4 % of the image for the trained RepLKNet-31, in 3.5 % for "
             "ResNet-101 (RepLKNet, arXiv version 1, table 10): squares 3.4 times as wide",
+            unit="times",
+            against="pixels, radius of 3 x 3",
             bar=AtLeast(3, null=1),
             measure=wide_sees_further,
             control=deeper_sees_further,
@@ -314,6 +318,8 @@ SYSTEM = System(
             "shape in the texture of another, the share called by its shape, 13 x 13 less 3 x 3.",
             paper="a higher shape bias than small-kernel networks; a figure without numbers",
             # More than zero: less than one image of the 600 in conflict.
+            unit="of the answers",
+            against="share of answers by shape, 3 x 3",
             bar=AtLeast(1e-3, null=0),
             measure=shape_gain,
             control=shape_gain_by_heart,
@@ -325,6 +331,8 @@ SYSTEM = System(
             "accuracy more than 3 x 3 does when the shortcuts are taken away.",
             paper="MobileNetV2 with 13 x 13 kernels loses much of its accuracy on ImageNet without them; the "
             "figures could not be retrieved",
+            unit="of all right",
+            against="share right that 3 x 3 loses",
             bar=AtLeast(0.05, null=0),
             measure=wide_needs_shortcuts,
             control=broad_needs_shortcuts,

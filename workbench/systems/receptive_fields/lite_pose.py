@@ -604,6 +604,8 @@ SYSTEM = System(
             "joints of turned stick figures found within 3 pixels.",
             paper="41.7 to 54.7 mAP on CrowdPose for 3.77 to 4.69 GMACs (slides; the abstract says +14.0); "
             "5 x 5 gives 50.7, 9 x 9 only 53.3; classification gains 72.0 to 73.5 % alone",
+            unit="of the joints",
+            against="share of joints found, 3 x 3",
             bar=AtLeast(0.15, null=0),
             measure=wide_kernel,
             control=wide_kernel_upright,
@@ -614,6 +616,8 @@ SYSTEM = System(
             says="Nor does it help to spend more than the difference on depth: against 3 x 3 kernels in "
             "twice as many blocks, which cost more.",
             paper="the same figures; a deeper 3 x 3 network is not reported",
+            unit="of the joints",
+            against="share of joints found, 3 x 3 and deeper",
             bar=AtLeast(0.15, null=0),
             measure=wide_or_deep,
             control=wide_or_deep_central,
@@ -623,6 +627,8 @@ SYSTEM = System(
             "fusion-head",
             says="A head that takes what the branch had at each size finds more than one that only doubles.",
             paper="47.1 to 54.7 mAP on CrowdPose for 4.06 to 4.69 GMACs (slides)",
+            unit="of the joints",
+            against="share of joints found, a head that only doubles",
             bar=AtLeast(0.02, null=0),
             measure=fusion_head,
             control=fusion_of_strangers,
@@ -633,6 +639,8 @@ SYSTEM = System(
             says="Of a network with branches, those of high resolution can lose their blocks: with one "
             "branch left, an eighth wider, more is found for fewer multiplications.",
             paper="50.4, 51.0, 51.8, 53.0 mAP on CrowdPose for 12.50, 10.12, 10.02, 9.15 GMACs (slides)",
+            unit="of the joints",
+            against="share of joints found, with all branches",
             bar=AtLeast(0.01, null=0),
             measure=gradual_shrinking,
             control=shrinking_from_below,

@@ -506,6 +506,7 @@ SYSTEM = System(
             "precision, over the largest answer, with weights and statistics drawn at random. Control: norms "
             "that go by each batch.",
             paper="branches, norms, layer scale and the shift of the response norm are removed equivalently",
+            unit="of the largest output",
             bar=AtMost(1e-5),
             measure=folded_differs,
             control=folded_differs_from_batch_statistics,
@@ -516,6 +517,8 @@ SYSTEM = System(
             "norms on a map of 20 x 20, each operation counted. Control: a wide kernel without branches.",
             paper="inference as if the branches had never been there",
             # Removing the norms alone saves less than two hundredths.
+            unit="times",
+            against="operations before folding",
             bar=AtMost(0.9, null=1),
             measure=folded_work,
             control=folded_work_without_branches,
@@ -527,6 +530,8 @@ SYSTEM = System(
             says="Dilated branches beside the wide kernel raise the accuracy by at least a point. Control: "
             "the same branches without dilation.",
             paper="higher accuracy than without branches or with dense ones; the abstract gives no figure",
+            unit="of all right",
+            against="share right without the branches",
             bar=AtLeast(0.01, null=0),
             measure=branches_help,
             control=undilated_branches_help,
@@ -537,6 +542,8 @@ SYSTEM = System(
             says="The same network forecasts a series that is laid out as a picture, and its wide kernels "
             "pay: squared error with 13 x 13 over that with 3 x 3. Control: steps in disorder.",
             paper="best forecasts of global temperature and wind, with no layer made for series",
+            unit="times",
+            against="error of 3 x 3",
             bar=AtMost(0.9, null=1),
             measure=wide_forecasts_better,
             control=wide_forecasts_better_in_disorder,

@@ -428,6 +428,8 @@ SYSTEM = System(
             "because most of it happens on maps of a quarter of the pixels.",
             paper="with the number of parameters held equal, less GPU memory (abstract; no figure for a "
             "block)",
+            unit="of what is kept",
+            against="numbers kept for each of the input, ResNet block",
             bar=AtLeast(0.20, null=0),
             measure=saved_by_one_block,
             control=saved_without_halving,
@@ -440,6 +442,8 @@ SYSTEM = System(
             "the input of each block is the output of the one before, and is kept once.",
             paper="with the number of parameters held equal, less GPU memory (abstract; no figure for a "
             "block)",
+            unit="of what is kept",
+            against="numbers kept for each pixel, ResNet block more",
             bar=AtLeast(0.20, null=0),
             measure=saved_in_a_stack,
             control=saved_in_a_stack_without_halving,
@@ -451,6 +455,8 @@ SYSTEM = System(
             says="What one output sees grows faster than with convolutions: a block of two levels against "
             "two 3 x 3 convolutions, its narrowest output.",
             paper="expands the receptive field faster than convolutions do (abstract)",
+            unit="times",
+            against="pixels, narrowest view of a ResNet block",
             bar=AtLeast(1.01, null=1),
             measure=reach_of_two_levels,
             control=reach_of_one_level,
@@ -461,6 +467,8 @@ SYSTEM = System(
             "parameter-efficiency",
             says="With as many parameters, at most two points below a ResNet on shapes filled with textures.",
             paper="90 % on CIFAR-10 with 520,106 parameters (README); no ResNet of that size is given",
+            unit="of all right",
+            against="share right, the ResNet twin",
             bar=AtLeast(-0.02),
             measure=parameter_efficiency,
             control=parameter_efficiency_averaged,
@@ -470,6 +478,8 @@ SYSTEM = System(
             says="It matters that the transform is Haar's: a random orthonormal one in its place costs a "
             "point or more.",
             paper="three image priors: scale invariance, shift invariance, sparseness of edges (abstract)",
+            unit="of all right",
+            against="share right, a random orthonormal transform",
             bar=AtLeast(0.01, null=0),
             measure=haar_prior,
             control=no_prior,

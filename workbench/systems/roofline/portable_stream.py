@@ -394,6 +394,8 @@ SYSTEM = System(
             says="Saying what happens to every element, and letting an executor choose where, is as fast as "
             "a loop written by hand: one thread, the slowest of copy, scale, add and triad.",
             paper="performance at least as good as the native benchmarks on all compared architectures",
+            unit="times",
+            against="s, the loop by hand",
             bar=AtLeast(0.95),
             measure=serial_speed,
             control=by_value_speed,
@@ -402,6 +404,8 @@ SYSTEM = System(
             "parallel-abstraction",
             says="The same with all threads, one block each, against hand-written parallel loops.",
             paper="performance at least as good as the native benchmarks on all compared architectures",
+            unit="times",
+            against="s, the loop by hand",
             bar=AtLeast(0.95),
             measure=blocks_speed,
             control=by_value_speed,
@@ -411,6 +415,8 @@ SYSTEM = System(
             says="Copying one array to another moves half as many bytes again as the benchmark counts: "
             "a line that is written must first be read.",
             paper="STREAM counts two arrays for copy; its author's notes name the extra read",
+            unit="times",
+            against="bytes for each element, by the source",
             bar=Within(1.48, 1.52),
             measure=copy_traffic,
             control=copy_traffic_in_cache,
