@@ -142,6 +142,8 @@ def test_a_good_lesson_keeps_the_contract(root: Path) -> None:
         ("parts", drop("predict("), "Prediction calls no predict"),
         ("parts", drop("reach = 3"), "Mechanism shows no code"),
         ("parts", drop("exercise("), "Exercise calls no exercise"),
+        ("answers", put("reach + 1", "recall('reach', 'seven')"), "cell 12 writes the answer"),
+        ("answers", put("reach + 1", "recall('reach', answer=7)"), "compute it"),
         ("first-picture", put("views.", 'print(load("astronaut"), budget, seed)'), "draws a figure"),
         ("cell-length", put("reach + 1", "x = 1\n" * 21), "21 lines"),
         ("alt-text", put("## Turn", "## Turn\n\n![](attachment:dot.png)"), "dot.png"),

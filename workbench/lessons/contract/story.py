@@ -82,6 +82,18 @@ def parts(draft: Draft) -> Iterator[str]:
             yield f"the part {part} " + (f"calls no {name}(…)" if name else "shows no code")
 
 
+@rule(
+    "answers",
+    "What a prediction is compared with is computed, so that the code above the answer does not tell it.",
+)
+def answers(draft: Draft) -> Iterator[str]:
+    for n, tree in draft.trees.items():
+        for call in calls(tree, "recall"):
+            given = [*call.args[1:], *(word.value for word in call.keywords if word.arg == "answer")]
+            if any(isinstance(answer, ast.Constant) and answer.value is not None for answer in given):
+                yield f"cell {n} writes the answer of recall(…) down: compute it from what was measured"
+
+
 @rule("first-picture", f"A figure or an Explorer stands within the first {FIRST_CELLS} code cells.")
 def first_picture(draft: Draft) -> Iterator[str]:
     early = [tree for n, _ in draft.story[:FIRST_CELLS] if (tree := draft.trees.get(n))]
