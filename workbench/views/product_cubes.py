@@ -56,14 +56,16 @@ def product_cube(
         col=1,
     )
     at = np.array([corners[i] + [j, k] for i, j, k in np.argwhere(marks)]).reshape(-1, 2)
-    ring = {"symbol": "circle-open", "size": 11, "color": VERMILION, "line": {"width": 2}}
+    ring = {"symbol": "circle-open", "size": 8, "color": VERMILION, "line": {"width": 2}}
     fig.add_scatter(x=at[:, 1], y=at[:, 0], mode="markers", marker=ring, hoverinfo="skip", row=2, col=1)
     for number, (y, x) in enumerate(corners, start=1):
-        fig.add_annotation(x=x + (values.shape[2] - 1) / 2, y=y - 1, text=str(number), row=2, col=1)
+        middle = x + (values.shape[2] - 1) / 2
+        fig.add_annotation(x=middle, y=y - 0.5, yanchor="bottom", text=str(number), row=2, col=1)
+    fig.update_yaxes(title_text="share", row=1, col=1)
     bare = {"showgrid": False, "showticklabels": False, "ticks": "", "showline": False}
     fig.update_xaxes(constrain="domain", **bare, row=2, col=1)
     fig.update_yaxes(autorange="reversed", scaleanchor="x4", constrain="domain", **bare, row=2, col=1)
-    fig.update_layout(height=520, showlegend=False, margin={"t": 30, "l": 40, "r": 10, "b": 20})
+    fig.update_layout(height=520, showlegend=False, margin={"t": 30, "l": 50, "r": 10, "b": 20})
     large = [int((bars > NOTABLE * bars.max()).sum()) for bars in sums]
     held = int((values > NOTABLE * values.max()).sum())
     words = (

@@ -551,7 +551,7 @@ SYSTEM = System(
         ),
         Claim(
             "block-inference-time",
-            says="A whole block answers at least 1.1 times as fast with this mixer as with 7 x 7.",
+            says="A whole block runs forward at least 1.1 times as fast with this mixer as with 7 x 7.",
             paper="inference 1.20 times as fast as ConvNeXt-T, 2900 against 2413 images/s, on an A100",
             unit="times",
             against="s, 7 x 7",
@@ -574,7 +574,7 @@ SYSTEM = System(
         Claim(
             "branch-share",
             says="Branches of an eighth of the channels are more accurate than branches of a sixteenth, by "
-            "at least the points that the source reports for 3 x 3. Control: the same network from other "
+            "at least the points that the paper reports for 3 x 3. Control: the same network from other "
             "weights.",
             paper="ConvNeXt-T with 3 x 3 on some channels: 80.8 % on an eighth, 80.1 % on a sixteenth, "
             "81.5 % on all",

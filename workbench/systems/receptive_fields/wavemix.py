@@ -424,8 +424,8 @@ SYSTEM = System(
     claims=[
         Claim(
             "saved-activations",
-            says="One block keeps less for the way back than a ResNet block of two 3 x 3 convolutions, "
-            "because most of it happens on maps of a quarter of the pixels.",
+            says="One block of one level keeps less for the backward pass than a ResNet block of two 3 x 3 "
+            "convolutions, because most of it happens on maps of a quarter of the pixels.",
             paper="with the number of parameters held equal, less GPU memory (abstract; no figure for a "
             "block)",
             unit="of what is kept",
