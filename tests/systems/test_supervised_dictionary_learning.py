@@ -387,6 +387,16 @@ def test_the_zoo_parts_by_network():
     assert set(test.labels) == set(range(8))
 
 
+def test_turned_atoms_span_the_same_plane_and_do_not_depend_on_the_basis():
+    rng = np.random.default_rng(0)
+    W, X = rng.standard_normal((7, 3)), rng.standard_normal((7, 50))
+    found = sdl.turned(W, X)
+    assert rebuilding_error(found, X) == pytest.approx(rebuilding_error(W, X))
+    np.testing.assert_allclose(sdl.turned(W @ rng.standard_normal((3, 3)), X), found, atol=1e-9)
+    rebuilt = [np.sum((atom @ X) ** 2) for atom in found.T]
+    assert rebuilt == sorted(rebuilt, reverse=True)
+
+
 def test_products_keep_the_distances_of_matrices():
     weights = np.random.default_rng(0).standard_normal((9, 5))
     matrices = weights.T[:, :, None] * weights.T[:, None]

@@ -43,8 +43,8 @@ def pareto_atoms(
         2,
         count,
         specs=[[{"colspan": count}, *[None] * (count - 1)], [{}] * count],
-        row_heights=[0.58, 0.42],
-        vertical_spacing=0.2,
+        row_heights=[0.52, 0.48],
+        vertical_spacing=0.18,
         subplot_titles=["", *(f"atom {number}" for number in range(1, count + 1))],
     )
     xs, ys = zip(*curve.values(), strict=True)

@@ -31,8 +31,8 @@ from workbench.probes import cost
 from workbench.train import Recipe, Run, Task, mean_squares, train
 
 SIZE, KERNEL, WIDTH = 20, 5, 12
-RATE = 8e-2  # of all networks but the full one of this width,
-RATE_OF_FULL = {"elements": 2e-2, "leapfrog": 2e-2, "drift": 4e-2}  # whose training breaks with more
+RATE = 4e-2  # of all networks but the full one of this width,
+RATE_OF_FULL = 2e-2  # whose training breaks with more
 
 # The networks ---------------------------------------------------------------------------------
 
@@ -158,7 +158,7 @@ def task_of(seed: int, budget: str, law: Law = "elements") -> Task:
 
 def trained(make: Callable[[], nn.Module], seed: int, budget: str, law: Law = "elements") -> Run:
     """One training on the wave; kept."""
-    rate = RATE_OF_FULL[law] if make is full else RATE
+    rate = RATE_OF_FULL if make is full else RATE
     return train(make, task_of(seed, budget, law), recipe(budget, rate), seed)
 
 
@@ -319,8 +319,10 @@ SYSTEM = System(
         "The network is ours: three convolutions of 5 x 5 with tanh, whose output corrects the guess that "
         "things go on as they went. The source's networks and membranes are larger.",
         "Learning rates of 0.02, 0.04 and 0.08 were tried with each network on held-out fields, at 250 "
-        "steps and one to three seeds. The full network's training breaks at 0.08 (on the wave already at "
-        "0.04, now and then), so that it learns with less.",
+        "steps and one to three seeds. Each has the largest that never broke its training: the full one "
+        "0.02, all others 0.04. At 0.08 the others are better by a third on most seeds, and break on some.",
+        "The control of the first claim drifts with shorter waves than the membrane's. With equally long "
+        "ones a smooth field hardly shows which kernel moved it, and the ratio was at the bar (one seed).",
         "Training runs composed kernels, which is quicker on a processor and comes to the same gradients.",
         "The source's figures are unknown to us. The bars of a quarter and of a half are ours.",
         "Paper scale: a membrane resolved by finite elements and its networks, on one graphics card.",

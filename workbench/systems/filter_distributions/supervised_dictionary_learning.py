@@ -716,6 +716,18 @@ def _regressed(
     return Judged(said[0], said[1], error, atoms, chosen)
 
 
+def turned(atoms: Floats, X: Floats) -> Floats:
+    """The same dictionary with other atoms [p, r]: orthogonal, of length 1, the one first that rebuilds most
+    of X, and in each the largest entry positive.
+
+    W M and M⁻¹ H rebuild and decide as W and H do, for every M that can be inverted; to compare dictionaries
+    by eye, their atoms must be chosen alike.
+    """
+    plane = np.linalg.qr(atoms)[0]
+    W = plane @ np.linalg.svd(plane.T @ X, full_matrices=False)[0]
+    return W * np.sign(W[np.abs(W).argmax(axis=0), np.arange(W.shape[1])])
+
+
 def tuned(arm: Arm, settings: Sequence[float], train: Examples, test: Examples, score: Score) -> Judged:
     """The arm with the setting that scores best on the last quarter of the training data, then on all."""
     n = len(train.labels)
@@ -1016,7 +1028,11 @@ SYSTEM = System(
     ],
     deviations=[
         "The documents and X-ray images of the source are replaced by mixtures of 8 x 8 digits, 442 people "
-        "with diabetes, and the filters of this project's own networks.",
+        "with diabetes, and the filters of this project's own networks. No linear judge sees anything in a "
+        "filter's nine weights, so their 45 products are used.",
+        "The simulation has ten pictures of each digit, 500 mixtures and noise of 0.5 as in the authors' "
+        "script, with digits of 8 x 8 pixels for 28 x 28, and logits brought to a spread of 3. The other "
+        "laws of labels have noise of 0.2.",
         "X is centred, and A and Γ are measured in units in which the loss curves alike along A, B and Γ. "
         "The authors divide X by 10 or by 500, which does the same to A. The two claims on convergence use "
         "neither.",

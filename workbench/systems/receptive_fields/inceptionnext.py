@@ -569,7 +569,6 @@ SYSTEM = System(
             bar=AtLeast(-1.5),
             measure=accuracy_gap,
             control=accuracy_gap_of_identity,
-            seeds=20,
         ),
         Claim(
             "branch-share",
@@ -583,7 +582,6 @@ SYSTEM = System(
             bar=AtLeast(0.7, null=0),
             measure=eighth_over_sixteenth,
             control=eighth_over_itself,
-            seeds=20,
         ),
     ],
     deviations=[

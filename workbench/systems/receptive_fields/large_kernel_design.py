@@ -310,7 +310,7 @@ SYSTEM = System(
             bar=AtLeast(3, null=1),
             measure=wide_sees_further,
             control=deeper_sees_further,
-            seeds=20,
+            seeds=10,
         ),
         Claim(
             "shape-bias",

@@ -609,7 +609,6 @@ SYSTEM = System(
             bar=AtLeast(0.15, null=0),
             measure=wide_kernel,
             control=wide_kernel_upright,
-            seeds=20,
         ),
         Claim(
             "wide-or-deep",
@@ -621,7 +620,6 @@ SYSTEM = System(
             bar=AtLeast(0.15, null=0),
             measure=wide_or_deep,
             control=wide_or_deep_central,
-            seeds=20,
         ),
         Claim(
             "fusion-head",
@@ -644,7 +642,6 @@ SYSTEM = System(
             bar=AtLeast(0.01, null=0),
             measure=gradual_shrinking,
             control=shrinking_from_below,
-            seeds=20,
         ),
     ],
     deviations=[

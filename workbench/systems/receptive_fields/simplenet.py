@@ -283,7 +283,6 @@ SYSTEM = System(
             bar=AtLeast(-5),
             measure=behind_resnet,
             control=behind_resnet_with_early_pools,
-            seeds=20,
         ),
         Claim(
             "outperforms-resnet-20",
@@ -294,7 +293,6 @@ SYSTEM = System(
             bar=AtLeast(0),
             measure=behind_resnet,
             control=behind_resnet_with_early_pools,
-            seeds=20,
         ),
         Claim(
             "late-pools",

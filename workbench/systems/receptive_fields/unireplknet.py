@@ -417,12 +417,16 @@ def shapes(seed: int, budget: str) -> "Task":
 
 
 @cache
-def trained(branches: Branches, seed: int, budget: str) -> "Run":
-    """The small network on shapes, trained with these branches beside its wide kernels."""
+def trained(branches: Branches, seed: int, budget: str, again: bool = False) -> "Run":
+    """The small network on shapes, trained with these branches beside its wide kernels.
+
+    again: the same pictures, but other first weights in another order.
+    """
     from workbench.train import train
 
     steps = by_budget(budget, smoke=2, lesson=150, full=400)
-    return train(partial(small_network, branches=branches), shapes(seed, budget), recipe(steps), seed)
+    make = partial(small_network, branches=branches)
+    return train(make, shapes(seed, budget), recipe(steps), seed + 1000 * again)
 
 
 def accuracy(branches: Branches, seed: int, budget: str) -> float:
@@ -436,10 +440,16 @@ def branches_help(seed: int, budget: str) -> Measured:
     return Measured(with_them - without, system=with_them, baseline=without)
 
 
-def undilated_branches_help(seed: int, budget: str) -> Measured:
-    """Control: the same branches without their gaps."""
-    with_them, without = accuracy(undilated(BRANCHES[13]), seed, budget), accuracy((), seed, budget)
-    return Measured(with_them - without, system=with_them, baseline=without)
+def dilation_helps(seed: int, budget: str) -> Measured:
+    """How much more accurate it is than with the same branches without their gaps."""
+    with_it, without = accuracy(BRANCHES[13], seed, budget), accuracy(undilated(BRANCHES[13]), seed, budget)
+    return Measured(with_it - without, system=with_it, baseline=without)
+
+
+def luck_helps(seed: int, budget: str) -> Measured:
+    """Control: no branches on either side, only other first weights."""
+    other, without = trained((), seed, budget, again=True).score, accuracy((), seed, budget)
+    return Measured(other - without, system=other, baseline=without)
 
 
 @cache
@@ -528,13 +538,25 @@ SYSTEM = System(
         Claim(
             "branches-help",
             says="Dilated branches beside the wide kernel raise the accuracy by at least a point. Control: "
-            "the same branches without dilation.",
-            paper="higher accuracy than without branches or with dense ones; the abstract gives no figure",
+            "no branches on either side, only other first weights.",
+            paper="higher accuracy than without branches; the abstract gives no figure",
             unit="of all right",
             against="share right without the branches",
             bar=AtLeast(0.01, null=0),
             measure=branches_help,
-            control=undilated_branches_help,
+            control=luck_helps,
+            seeds=20,
+        ),
+        Claim(
+            "dilation-helps",
+            says="Their gaps matter: dilated branches raise the accuracy by at least a point over as many "
+            "branches without gaps. Control: no branches on either side, only other first weights.",
+            paper="higher accuracy than with dense branches; the abstract gives no figure",
+            unit="of all right",
+            against="share right with branches without gaps",
+            bar=AtLeast(0.01, null=0),
+            measure=dilation_helps,
+            control=luck_helps,
             seeds=20,
         ),
         Claim(
