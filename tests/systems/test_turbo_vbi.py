@@ -182,9 +182,9 @@ def test_local_noise_has_the_moments_of_noisy_weights(make):
     torch.manual_seed(0)
     layer = Noisy(make(), Settings(sigma=0.3))
     x = torch.randn(2, 5) if isinstance(layer.layer, nn.Linear) else torch.randn(2, 2, 5, 4)
-    local = torch.stack([layer(x) for _ in range(4000)])
+    local = torch.stack([layer(x) for _ in range(1500)])
     w, bias = layer.layer.weight, layer.layer.bias
-    noisy = [turbo_vbi.answer(layer.layer, x, w + 0.3 * torch.randn_like(w), bias) for _ in range(4000)]
+    noisy = [turbo_vbi.answer(layer.layer, x, w + 0.3 * torch.randn_like(w), bias) for _ in range(1500)]
     there = torch.stack(noisy)
     scale = there.std(0).max().item()
     torch.testing.assert_close(local.mean(0), there.mean(0), atol=0.1 * scale, rtol=0)

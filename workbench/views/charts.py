@@ -233,9 +233,9 @@ class Table:
                 "" if value.low is None or value.high is None else f" [{say(value.low)}, {say(value.high)}]"
             )
             if large and not span:
-                return f"{SIGNS[value.provenance]} {short(value.value, value.unit)}"
+                return f"{SIGNS[value.provenance]}\u00a0{short(value.value, value.unit)}"
             number = short(value.value) if large else f"{value.value:.{self.digits}g}"
-            return f"{SIGNS[value.provenance]} {number}{span} {value.unit}".rstrip()
+            return f"{SIGNS[value.provenance]}\u00a0{number}{span} {value.unit}".rstrip()
         if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
             return str(value)
         if isinstance(value, (int, np.integer)):

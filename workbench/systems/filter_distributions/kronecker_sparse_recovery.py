@@ -735,8 +735,8 @@ def time_over_am(update: Update, seed: int, budget: str) -> Measured:
 
 
 def blocks_over_am(runs: bool, seed: int, budget: str) -> Measured:
-    """Median channel errors at the source's own sizes, at 8 dB."""
-    count = by_budget(budget, smoke=1, lesson=15, full=50)
+    """Median channel errors at the source's own sizes and number of runs, at 8 dB."""
+    count = by_budget(budget, smoke=1, lesson=50, full=200)
     large: dict[str, Any] = by_budget(
         budget, smoke={}, lesson={"user": 6, "base": 16, "elements": 256, "atoms": 18}
     )
@@ -829,7 +829,7 @@ SYSTEM = System(
     deviations=[
         "Recovery is measured with 8 x 8 x 8 unknowns and 4 x 6 x 6 numbers, medians over 15 problems for "
         "each of five seeds; the source has 15 x 15 x 15 unknowns, up to 14 x 12 x 15 numbers, and means "
-        "over 200 trials. The channel of the claim has the source's sizes.",
+        "over 200 trials. The channel of the claim has the source's sizes and runs.",
         "The E-step gives the diagonal of the posterior covariance, which is all that is needed, through "
         "the factors. The source's code writes the whole covariance and the whole matrix down, for AM, "
         "SVD and KSBL alike. So times here do not compare with its times; ratios of SVD to AM do, "
