@@ -1,6 +1,7 @@
 """Turbo-VBI: messages against enumeration, steps against numerical maxima, noise, pruning, what is kept."""
 
 import math
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -239,6 +240,14 @@ def test_weights_that_do_not_move_settle_by_their_size():
     torch.testing.assert_close(message, torch.full_like(message, 2 * logit(0.08)))
     beside, _ = settle(weights, MARKOV)
     assert beside[0, 2] > odds[0, 2]  # two neighbours that stay speak for the small one between them
+
+
+def test_what_the_demo_sends_makes_beliefs_louder():
+    weights = 0.2 * torch.randn(8, 9, generator=torch.Generator().manual_seed(0))
+    once, _ = settle(weights, MARKOV)
+    twice, message = settle(weights, replace(MARKOV, twice=True))
+    assert twice.abs().mean() > 1.5 * once.abs().mean()
+    assert (message.sign() == twice.sign()).double().mean() > 0.9  # B repeats what A had said
 
 
 def test_a_prior_without_neighbours_sends_one_number():

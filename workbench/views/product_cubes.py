@@ -38,12 +38,12 @@ def product_cube(
         3,
         specs=[[{}, {}, {}], [{"colspan": 3}, None, None]],
         row_heights=[0.28, 0.72],
-        vertical_spacing=0.14,
-        subplot_titles=[f"axis {axis}" for axis in (1, 2, 3)],
+        vertical_spacing=0.16,
     )
     for axis, bars in enumerate(sums, start=1):
         places = np.arange(1, len(bars) + 1)
         fig.add_bar(x=places, y=bars / bars.max(), marker_color=BLUE, row=1, col=axis)
+        fig.update_xaxes(title_text=f"axis {axis}", row=1, col=axis)
         fig.update_yaxes(range=[0, 1.05], showticklabels=axis == 1, row=1, col=axis)
     sheet, corners = _mosaic(np.maximum(10 * np.log10(values / values.max() + 1e-300), FLOOR))
     fig.add_heatmap(
