@@ -8,6 +8,7 @@ import pytest
 from scipy.optimize import minimize
 from scipy.stats import norm
 from sklearn.linear_model import ARDRegression
+from threadpoolctl import threadpool_limits
 
 from workbench.errors import WorkbenchError
 from workbench.systems.filter_distributions.kronecker_sparse_recovery import (
@@ -42,6 +43,13 @@ from workbench.systems.filter_distributions.kronecker_sparse_recovery import (
 
 SHAPES = [((3,), (5,)), ((3, 4), (5, 2)), ((2, 1, 3), (3, 1, 5)), ((2, 2, 3, 1), (3, 2, 3, 2)), ((1,), (1,))]
 EASY = {"sizes": (5, 6, 4), "rows": (4, 5, 4), "snr": 40.0}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Matrices are small: several threads would only wait for each other."""
+    with threadpool_limits(1):
+        yield
 
 
 def some_gammas(sizes, seed=0):
