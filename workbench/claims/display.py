@@ -69,6 +69,8 @@ class VerdictTable:
         ]
         shown = (self.committed, self.own) if self.own else (self.committed,)
         for head, say in SAYINGS.items():
+            if head == "baseline" and not any(record and record.baseline is not None for record in shown):
+                continue  # a number that is not compared with another one
             cells = tuple(_cell(record, say) for record in shown)
             after = {"value": f" {self.claim.unit}", "baseline": f" {self.claim.against}"}.get(
                 head, ""

@@ -59,13 +59,13 @@ class Table:
         return "\n".join([*lines, *self._left_out()])
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{html.escape(name)}</th>" for name in self.columns)
+        head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in self.columns)
         rows = (
             "".join(f"<td>{html.escape(_cell(v))}</td>" for v in row.values()) for row in self.rows()[:SHOWN]
         )
         body = "".join(f"<tr>{row}</tr>" for row in rows)
         after = "".join(f"<p>{line}</p>" for line in self._left_out())
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{after}"
+        return f'<table class="wb-table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{after}'
 
     def _left_out(self) -> list[str]:
         return [f"and {len(self) - SHOWN:,} more rows"] if len(self) > SHOWN else []

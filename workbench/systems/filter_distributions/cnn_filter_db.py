@@ -472,6 +472,8 @@ def _axis_claim(axis: str, what: str, paper: str) -> Claim:
         "labels were exchanged. The number is the interval's lower end less that mean, in nats. Control: "
         "exchanged labels, and untrained networks.",
         paper=paper,
+        unit="nats",
+        against="nats, labels exchanged",
         bar=AtLeast(0),
         measure=partial(along_axis, axis),
         control=partial(along_no_axis, axis),
@@ -511,6 +513,8 @@ SYSTEM = System(
             "least twice that with 0.005, in the same networks otherwise. Control: no weight decay.",
             paper="filters of different data shift little where size and variance of the data suffice "
             "(abstract); the ratio and its bar are ours",
+            unit="times",
+            against="D at the weak decay",
             bar=AtLeast(2, null=1),
             measure=partial(shift_over_weak, STRONG),
             control=partial(shift_over_weak, 0.0),
@@ -520,6 +524,7 @@ SYSTEM = System(
             says="Strong weight decay on hard pictures leaves at least a fifth of all filters sparse. "
             "Control: no weight decay.",
             paper="many trained models hold degenerated filters (abstract); the share and its bar are ours",
+            unit="of all filters",
             bar=AtLeast(0.2, null=0),
             measure=partial(sparse_share, STRONG),
             control=partial(sparse_share, 0.0),
@@ -529,6 +534,7 @@ SYSTEM = System(
             says="Strong weight decay on hard pictures brings the variance entropy of layers to at most six "
             "tenths of that of random layers. Control: no weight decay.",
             paper="many trained models hold degenerated filters (abstract); the ratio and its bar are ours",
+            unit="times",
             bar=AtMost(0.6, null=1),
             measure=partial(evenness, STRONG),
             control=partial(evenness, 0.0),
@@ -550,6 +556,8 @@ SYSTEM = System(
             "3 points worse than healthy filters of equal accuracy on their own. Control: healthy filters "
             "against healthy ones.",
             paper="degenerated filters make models less suitable for fine-tuning (abstract; no figure)",
+            unit="points",
+            against="% right, the healthy trunk",
             bar=AtLeast(3, null=0),
             measure=partial(lost_by, STRONG),
             control=partial(lost_by, WEAK),
