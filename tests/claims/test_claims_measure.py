@@ -231,3 +231,21 @@ def test_a_process_that_dies_takes_no_other_claim_with_it(
     assert errors["good"].startswith("3 threads")  # shares the machine
     assert errors["passes"].startswith("6 threads")  # runs alone
     assert len({errors[claim].split()[-1] for claim in ("good", "passes")} | {str(os.getpid())}) == 3
+
+
+def test_in_smoke_a_system_measures_in_one_process_and_outlives_a_crash(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(BAD, "toy/toy_bad.py")
+    monkeypatch.setattr(measuring, "_attempt", die_at_broken)
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    outcomes = measure_all(["toy-bad"], "smoke", jobs=2)
+    claims = [claim.id for claim in load_system("toy-bad").claims]
+    assert [outcome.claim for outcome in outcomes] == claims  # in order, none lost
+    said = {outcome.claim: (outcome.error or "").split(", process ") for outcome in outcomes}
+    assert said.pop("broken") == ["toy-bad/broken: the process died while it measured"]
+    assert {threads for threads, _ in said.values()} == {"3 threads"}  # nothing is timed: all share
+    after = claims[claims.index("broken") + 1 :]
+    before = claims[: claims.index("broken")]
+    for neighbours in (before, after):
+        assert len({said[claim][1] for claim in neighbours}) <= 1  # one process until it dies

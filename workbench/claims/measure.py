@@ -176,7 +176,8 @@ def measure_all(
 
     Each result goes to the reader's ledger as it comes, and with `record` to the committed records.
     With `jobs` above 1, claims run in processes of their own, that many at once; claims with the
-    provenance `measured` wait until the rest is done and run alone.
+    provenance `measured` wait until the rest is done and run alone. In the smoke budget no number counts:
+    all run side by side, and a system's claims one after the other in one process.
     """
     if record and budget == "smoke":
         raise WorkbenchError(
@@ -194,8 +195,8 @@ def measure_all(
         if progress:
             progress(outcome)
 
-    alone: list[tuple[str, str]] = []
-    together: list[tuple[str, str]] = []
+    alone: list[tuple[str, list[str]]] = []
+    together: list[tuple[str, list[str]]] = []
     for key in keys or present():
         try:
             claims = load_system(key).claims
@@ -204,19 +205,25 @@ def measure_all(
         except Exception as error:
             keep(Outcome(key, "", error=f"{key} cannot be imported: {type(error).__name__}: {error}"))
             continue
+        if budget == "smoke":
+            together.append((key, [claim.id for claim in claims]))
+            continue
         for claim in claims:
-            (alone if claim.provenance == "measured" else together).append((key, claim.id))
+            (alone if claim.provenance == "measured" else together).append((key, [claim.id]))
     if jobs == 1:
-        for key, id in together + alone:
-            keep(_attempt(key, id, budget))
+        for key, ids in together + alone:
+            for id in ids:
+                keep(_attempt(key, id, budget))
         return outcomes
     cores = os.cpu_count() or 1
     with ThreadPoolExecutor(jobs) as threads:
-        waiting = [threads.submit(_apart, key, id, budget, max(1, cores // jobs)) for key, id in together]
+        waiting = [threads.submit(_apart, key, ids, budget, max(1, cores // jobs)) for key, ids in together]
         for future in as_completed(waiting):
-            keep(future.result())
-    for key, id in alone:
-        keep(_apart(key, id, budget, cores))
+            for outcome in future.result():
+                keep(outcome)
+    for key, ids in alone:
+        for outcome in _apart(key, ids, budget, cores):
+            keep(outcome)
     return outcomes
 
 
@@ -229,13 +236,18 @@ def _attempt(key: str, id: str, budget: str) -> Outcome:
         return Outcome(key, id, error=f"{key}/{id} stopped with {type(error).__name__}: {error}")
 
 
-def _apart(key: str, id: str, budget: str, cores: int) -> Outcome:
-    """The attempt in a fresh process, so that a crash takes nothing else with it."""
-    with ProcessPoolExecutor(1, get_context("spawn"), _cap_threads, (cores,)) as process:
-        try:
-            return process.submit(_attempt, key, id, budget).result()
-        except BrokenProcessPool:
-            return Outcome(key, id, error=f"{key}/{id}: the process died while it measured")
+def _apart(key: str, ids: Sequence[str], budget: str, cores: int) -> list[Outcome]:
+    """The attempts in a fresh process. A crash takes nothing else with it: the rest gets a new one."""
+    outcomes: list[Outcome] = []
+    while len(outcomes) < len(ids):
+        with ProcessPoolExecutor(1, get_context("spawn"), _cap_threads, (cores,)) as process:
+            try:
+                for id in ids[len(outcomes) :]:
+                    outcomes.append(process.submit(_attempt, key, id, budget).result())
+            except BrokenProcessPool:
+                lost = ids[len(outcomes)]
+                outcomes.append(Outcome(key, lost, error=f"{key}/{lost}: the process died while it measured"))
+    return outcomes
 
 
 def _cap_threads(cores: int) -> None:
