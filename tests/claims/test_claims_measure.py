@@ -17,6 +17,7 @@ from workbench.claims import (
     Needs,
     Outcome,
     System,
+    load_system,
     measure_all,
     records,
     run_claim,
