@@ -294,7 +294,7 @@ SYSTEM = System(
             # cuts off sooner for the wide stack: 8.06 / 4.79 = 1.68. The bar leaves room for networks of
             # finite width and stays far from 1, which "the same reach sees the same" would give.
             unit="times",
-            against="pixels, radius of 3 x 3",
+            against="pixels, spread of 3 x 3",
             bar=AtLeast(1.3, null=1),
             measure=erf_at_equal_reach,
             control=erf_at_equal_spread,
