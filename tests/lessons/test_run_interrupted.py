@@ -98,6 +98,26 @@ def test_a_worker_that_is_killed_is_told_and_its_tree_ended(place, launcher):
     _eventually(lambda: not running(place / "build"))
 
 
+@pytest.mark.parametrize(
+    ("ended", "looks"),
+    [
+        ([(7, 0)], 0),  # a worker that did its work has ended its own tree
+        ([(7, 9)], 1),  # a worker that was killed
+        ([(7, 9), (8, 9)], 1),
+        ([(9, 0)], 1),  # adopted from a dead worker: its children come next, after an earlier look
+    ],
+)
+def test_every_end_that_leaves_orphans_is_followed_by_a_look(monkeypatch, ended, looks):
+    told = iter([*ended, (0, 0)])
+    looked = []
+    monkeypatch.setattr(warm.os, "waitpid", lambda *_: next(told))
+    monkeypatch.setattr(warm, "_end_orphans", looked.append)
+    workers = {7, 8}
+    warm._reap(workers)
+    assert looked == [workers] * looks
+    assert not workers & {pid for pid, _ in ended}
+
+
 @pytest.mark.slow
 def test_a_cold_kernel_gives_the_same(place, monkeypatch):
     monkeypatch.setenv("WORKBENCH_COLD", "1")

@@ -121,13 +121,17 @@ def _fork_worker(channel: socket.socket, pipes: list[int]) -> int:
 
 
 def _reap(workers: set[int]) -> None:
-    """Takes note of ended children; what a worker that was killed has left behind is ended."""
-    killed = False
+    """Takes note of ended children; what a worker that was killed has left behind is ended.
+
+    Who is no worker was adopted from a dead one. When it ends, its own children are adopted in turn, maybe
+    after the last look at who is there: so that is a reason to look again.
+    """
+    look = False
     with contextlib.suppress(ChildProcessError):
         while (ended := os.waitpid(-1, os.WNOHANG))[0]:
-            killed |= ended[0] in workers and ended[1] != 0
+            look |= ended[0] not in workers or ended[1] != 0
             workers.discard(ended[0])
-    if killed:
+    if look:
         _end_orphans(workers)
 
 
