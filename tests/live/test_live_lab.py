@@ -244,7 +244,7 @@ def test_the_first_lesson_runs_whole(page: LabPage, home: Path) -> None:
 
 def test_a_figure_without_knobs_has_its_caption_and_follows_the_theme(page: LabPage) -> None:
     cell = page.cell("views.growth(")
-    assert "From 4 to 16 layers" in cell.text
+    assert "Four times the layers" in cell.text
     (plot,) = until(lambda: page.find(".js-plotly-plot", cell), "the figure is drawn")
     look = """const [plot] = arguments, seen = (part) => getComputedStyle(plot.querySelector(part));
         return [seen('.xtitle').fill, seen('.ygrid').stroke, seen('.main-svg').backgroundColor]"""
