@@ -20,7 +20,7 @@ UNTOLD = (NOTHING, "not measured yet")
 LEGEND = {
     "value": "what was measured, the mean over the seeds; the brackets hold an interval of 95 %.",
     "seed": "one run with its own random start.",
-    "bar": "what the value must meet. It was chosen before the measurement.",
+    "bar": "what the value must meet.",
     "baseline": "the number for what the authors compare with.",
     "negative control": "the same measurement with the idea taken away. It must miss the bar.",
     "reproduced": "the whole interval meets the bar, and that of the control misses it.",
