@@ -78,7 +78,7 @@ def field_grid(
         alt=f"{len(maps)} maps of {height} by {width} pixels of where the gradient falls: {listed(said)}.",
         caption=caption
         or f"The number is the width of the square that holds {100 * share:g} % of the gradient: "
-        f"{sides[least]} pixels for {least}, {sides[most]} for {most}.",
+        f"{sides[least]} pixels for {least}, {sides[most]} for {most}. Each map has a brightness of its own.",
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from math import ceil
+from textwrap import wrap
 
 import numpy as np
 import plotly.graph_objects as go
@@ -13,6 +14,7 @@ from workbench.views.pictures import pixel_axes
 from workbench.views.theme import DIVERGING, describe
 
 MOST = 12
+TITLE = 16  # letters that fit above a panel on a narrow screen
 
 
 def kernel_maps(
@@ -38,8 +40,8 @@ def kernel_maps(
     columns = min(columns, len(weights))
     rows = ceil(len(weights) / columns)
     top = limit or max(float(np.abs(kernel).max()) for kernel in weights.values()) or 1.0
-    titles = list(weights) if any(weights) else None
-    fig = make_subplots(rows, columns, subplot_titles=titles, vertical_spacing=0.24 / rows)
+    titles = ["<br>".join(wrap(name, TITLE)) for name in weights] if any(weights) else None
+    fig = make_subplots(rows, columns, subplot_titles=titles, vertical_spacing=0.3 / rows)
     said = []
     for number, (name, kernel) in enumerate(weights.items()):
         at = {"row": number // columns + 1, "col": number % columns + 1}
@@ -56,6 +58,11 @@ def kernel_maps(
         anchor = "x" if number == 0 else f"x{number + 1}"
         fig.update_xaxes({**axes["xaxis"], "nticks": 4}, **at)
         fig.update_yaxes({**axes["yaxis"], "scaleanchor": anchor, "nticks": 4}, **at)
+        # Only the outer panels name their axes: between panels there is no room on a narrow screen.
+        if number + columns < len(weights):
+            fig.update_xaxes(title=None, **at)
+        if number % columns:
+            fig.update_yaxes(title=None, **at)
         said.append(
             f"{name + ': ' if name else ''}{np.count_nonzero(kernel)} weights on {kernel.shape[0]} by "
             f"{kernel.shape[1]}, from {kernel.min():.2g} to {kernel.max():.2g}"
