@@ -56,7 +56,7 @@ def test_eigenfilters_share_one_range_with_zero_in_the_middle():
     assert colours.cmax == pytest.approx(np.abs(found.eigenfilters).max())
     assert [stop for stop, _ in colours.colorscale] == [stop for stop, _ in DIVERGING]
     np.testing.assert_allclose(fig.data[2].z, found.eigenfilters[2], atol=1e-3)
-    assert fig.layout.annotations[0].text == f"{100 * found.ratios[0]:.0f} %"
+    assert fig.layout.annotations[0].text == f"1<br>{100 * found.ratios[0]:.0f} %"
     assert fig.layout.yaxis3.range[0] > fig.layout.yaxis3.range[1]  # row 0 on top
     assert fig.layout.yaxis3.scaleanchor == "x3"
     assert "9 patterns of 3 by 3 weights" in words(fig)

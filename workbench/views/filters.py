@@ -60,16 +60,19 @@ def eigenfilters(found: "Components", *, most: int = 9, caption: str | None = No
         )
         fig.update_yaxes(title={"text": "component"})
     else:
-        fig = make_subplots(1, shown, subplot_titles=percents, horizontal_spacing=0.12 / shown)
+        # Number and whole percents in two lines: there are 30 pixels for each on a narrow screen. Titles of
+        # the axes would not do: where panels are fitted to a narrow width, they are drawn into them.
+        titles = [f"{i + 1}<br>{100 * ratio:.0f} %" for i, ratio in enumerate(found.ratios[:shown])]
+        fig = make_subplots(1, shown, subplot_titles=titles, horizontal_spacing=0.12 / shown)
         axes = pixel_axes(*found.k)
         for i, pattern in enumerate(found.eigenfilters[:shown]):
             at = {"row": 1, "col": i + 1}
             fig.add_trace(go.Heatmap(z=pattern.round(3), **hover), **at)
-            fig.update_xaxes({**axes["xaxis"], **HIDDEN, "title": {"text": str(i + 1), "standoff": 4}}, **at)
+            fig.update_xaxes({**axes["xaxis"], **HIDDEN, "title": {}}, **at)
             anchor = "x" if i == 0 else f"x{i + 1}"
             fig.update_yaxes({**axes["yaxis"], **HIDDEN, "title": {}, "scaleanchor": anchor}, **at)
         fig.update_annotations(font={"size": 12})
-        fig.update_layout(height=190, margin={"l": 10, "b": 40})
+        fig.update_layout(height=215, margin={"l": 10, "b": 20, "t": 64})
     bar = {"title": {"text": "weight"}, "thickness": 12}
     fig.update_layout(coloraxis={"colorscale": DIVERGING, "cmin": -limit, "cmax": limit, "colorbar": bar})
     size = " by ".join(map(str, found.k))

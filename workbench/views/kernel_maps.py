@@ -14,7 +14,7 @@ from workbench.views.pictures import pixel_axes
 from workbench.views.theme import DIVERGING, describe
 
 MOST = 12
-TITLE = 16  # letters that fit above a panel on a narrow screen
+TITLE = 12  # letters that fit above a panel on a narrow screen
 
 
 def kernel_maps(
@@ -38,10 +38,17 @@ def kernel_maps(
                 f"a kernel must be finite weights [height, width], but {name!r} has shape {kernel.shape}"
             )
     columns = min(columns, len(weights))
-    rows = ceil(len(weights) / columns)
+    rows, alone = ceil(len(weights) / columns), len(weights) == 1
     top = limit or max(float(np.abs(kernel).max()) for kernel in weights.values()) or 1.0
     titles = ["<br>".join(wrap(name, TITLE)) for name in weights] if any(weights) else None
-    fig = make_subplots(rows, columns, subplot_titles=titles, vertical_spacing=0.3 / rows)
+    fig = make_subplots(
+        rows,
+        columns,
+        subplot_titles=titles,
+        vertical_spacing=0.3 / rows,
+        x_title=None if alone else "column (pixels)",
+        y_title=None if alone else "row (pixels)",
+    )
     said = []
     for number, (name, kernel) in enumerate(weights.items()):
         at = {"row": number // columns + 1, "col": number % columns + 1}
@@ -56,13 +63,9 @@ def kernel_maps(
         )
         axes = pixel_axes(*kernel.shape)
         anchor = "x" if number == 0 else f"x{number + 1}"
-        fig.update_xaxes({**axes["xaxis"], "nticks": 4}, **at)
-        fig.update_yaxes({**axes["yaxis"], "scaleanchor": anchor, "nticks": 4}, **at)
-        # Only the outer panels name their axes: between panels there is no room on a narrow screen.
-        if number + columns < len(weights):
-            fig.update_xaxes(title=None, **at)
-        if number % columns:
-            fig.update_yaxes(title=None, **at)
+        named = {} if alone else {"title": None}  # between panels there is no room on a narrow screen
+        fig.update_xaxes({**axes["xaxis"], "nticks": 4, **named}, **at)
+        fig.update_yaxes({**axes["yaxis"], "scaleanchor": anchor, "nticks": 4, **named}, **at)
         said.append(
             f"{name + ': ' if name else ''}{np.count_nonzero(kernel)} weights on {kernel.shape[0]} by "
             f"{kernel.shape[1]}, from {kernel.min():.2g} to {kernel.max():.2g}"
@@ -77,6 +80,7 @@ def kernel_maps(
         },
     )
     fig.update_annotations(font={"size": 13})
+    fig.update_annotations(xshift=-28, selector={"text": "row (pixels)"})  # within a narrow screen's margin
     return describe(
         fig,
         alt=f"Heat map{'s' if len(weights) > 1 else ''} of kernels. {'; '.join(said)}.",

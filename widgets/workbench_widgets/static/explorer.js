@@ -53,8 +53,11 @@ function fitted(layout, width, templates) {
     own.margin = { ...own.margin, l: Math.min(own.margin.l, 48), r: Math.min(own.margin.r, 12) };
     if (own.showlegend !== false) own.legend = { ...own.legend, orientation: "h", x: 0, xanchor: "left", y: -0.25, yanchor: "top" };
     if (own.title?.text) own.title = { ...own.title, font: { ...own.title.font, size: 14 } };
-    for (const kind of ["heatmap", "contour"]) own.template.data[kind]?.forEach((trace) => Object.assign(trace.colorbar, ABOVE));
-    Object.assign(own.template.layout.coloraxis?.colorbar ?? {}, ABOVE);
+    const titles = (own.annotations ?? []).filter(({ yref, yanchor, y }) => yref === "paper" && yanchor === "bottom" && y > 0.98);
+    const lines = Math.max(0, ...titles.map(({ text }) => text.split("<br>").length)); // of the upper panels' titles, to be cleared
+    const above = { ...ABOVE, ypad: 10 + 18 * lines };
+    for (const kind of ["heatmap", "contour"]) own.template.data[kind]?.forEach((trace) => Object.assign(trace.colorbar, above));
+    Object.assign(own.template.layout.coloraxis?.colorbar ?? {}, above);
   }
   return own;
 }
