@@ -131,6 +131,13 @@ def test_numbers_say_what_they_are_numbers_of(write: Write) -> None:
     assert "<summary>How to read this</summary>" in verdict("toy-system", "gain")._repr_html_()
 
 
+def test_how_to_read_a_number_that_was_computed_once(write: Write) -> None:
+    path = write()
+    assert "the mean over the seeds" in verdict("toy-system", "gain")._repr_html_()
+    write(path.read_text().replace('paper="2 times",', 'paper="2 times", provenance="counted", seeds=1,'))
+    assert "the mean over the seeds" not in verdict("toy-system", "gain")._repr_html_()
+
+
 def test_words_of_the_claim_cannot_break_the_page(write: Write) -> None:
     path = write()
     write(path.read_text().replace("it gains", "<b>a & b|c</b>").replace("2 times", "<i>|</i>"))

@@ -30,6 +30,8 @@ LEGEND = {
     "not reproduced at this scale": "the whole interval misses the bar.",
 }
 
+ONCE = "what was computed. No random start is in it, so once is enough; what the number is, the claim says."
+
 
 def verdict(system: str, claim: str, remeasure: bool = False, budget: str = "lesson") -> "VerdictTable":
     """The claim's committed record beside the latest measurement in this reader's ledger.
@@ -101,7 +103,7 @@ class VerdictTable:
             body += f'<tr><th scope="row" style="{CELL}">{name}</th>{told}</tr>'
         caption = (
             f"<strong>{escape(self.system)} / {escape(self.claim.id)}</strong>: {escape(self.claim.says)}"
-            f"<br/><em>{escape(self.sentence())}</em>{_legend()}"
+            f"<br/><em>{escape(self.sentence())}</em>{_legend(self.claim)}"
         )
         return (
             f'<table style="{TABLE}"><caption style="{CAPTION}">{caption}</caption>'
@@ -143,8 +145,9 @@ def _reason(record: Record, claim: Claim) -> str:
     return f" {told[0].upper()}{told[1:]}." if told else ""
 
 
-def _legend() -> str:
-    words = "".join(f"<br/><strong>{word}</strong>: {escape(says)}" for word, says in LEGEND.items())
+def _legend(claim: Claim) -> str:
+    own = {**LEGEND, "value": ONCE} if claim.seeds == 1 else LEGEND
+    words = "".join(f"<br/><strong>{word}</strong>: {escape(says)}" for word, says in own.items())
     return f"<details><summary>How to read this</summary><small>{words}</small></details>"
 
 
