@@ -485,6 +485,9 @@ def test_a_run_of_an_earlier_text_is_not_held_against_this_one(root: Path) -> No
     assert check([lesson(root, changed)], dynamic=False) == []
 
 
+BELOW = {"xref": "paper", "yref": "paper", "x": 0.5, "y": 0, "yanchor": "top"}
+
+
 @pytest.mark.parametrize(
     ("trace", "layout", "expected"),
     [
@@ -495,6 +498,13 @@ def test_a_run_of_an_earlier_text_is_not_held_against_this_one(root: Path) -> No
         ({"type": "bar"}, {"xaxis": {"title": "old style"}, "yaxis": {"title": {"text": ""}}}, ["yaxis"]),
         ({"type": "surface"}, {"scene": {"xaxis": AXES["xaxis"]}}, ["scene.yaxis", "scene.zaxis"]),
         ({"type": "pie"}, {}, []),
+        ({"type": "heatmap"}, {"annotations": [{**BELOW, "text": "column"}]}, ["yaxis"]),
+        ({"type": "heatmap"}, {"annotations": [{**BELOW, "text": " "}]}, ["xaxis", "yaxis"]),
+        (
+            {"type": "heatmap"},
+            {"annotations": [{**BELOW, "text": "a panel's own", "y": 1}]},
+            ["xaxis", "yaxis"],
+        ),
     ],
 )
 def test_axes_that_carry_data_have_titles(trace: dict, layout: dict, expected: list[str]) -> None:

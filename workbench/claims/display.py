@@ -30,6 +30,7 @@ LEGEND = {
     "not reproduced at this scale": "the whole interval misses the bar.",
 }
 
+ROUNDING = 1e-12  # a difference of equal numbers, seldom exactly 0
 ONCE = "what was computed. No random start is in it, so once is enough; what the number is, the claim says."
 
 
@@ -183,7 +184,8 @@ def _provenance(record: Record) -> str:
 def _span(value: float | None, low: float | None, high: float | None) -> str:
     if value is None:
         return NOTHING
-    return str(Interval(value, value if low is None else low, value if high is None else high))
+    low, high = value if low is None else low, value if high is None else high
+    return str(Interval(*(0.0 if abs(end) < ROUNDING else end for end in (value, low, high))))
 
 
 SAYINGS: dict[str, Callable[[Record], str]] = {

@@ -22,12 +22,14 @@ def kernel_maps(
     *,
     columns: int = 3,
     limit: float | None = None,
+    axes: tuple[str, str] = ("row (pixels)", "column (pixels)"),
     caption: str | None = None,
 ) -> go.Figure:
     """Up to twelve kernels beside one another: vermilion below zero, blue above, nothing where they are zero.
 
     kernels: by name, weights [height, width]. All share one range, -limit to limit (default: the largest
     weight), so that a pale kernel is a weak one. Zeros are left out, so that gaps of dilated kernels show.
+    axes: what rows and columns are.
     """
     weights = {name: np.asarray(kernel, dtype=float) for name, kernel in kernels.items()}
     if not 1 <= len(weights) <= MOST:
@@ -46,8 +48,8 @@ def kernel_maps(
         columns,
         subplot_titles=titles,
         vertical_spacing=0.3 / rows,
-        x_title=None if alone else "column (pixels)",
-        y_title=None if alone else "row (pixels)",
+        x_title=None if alone else axes[1],
+        y_title=None if alone else axes[0],
     )
     said = []
     for number, (name, kernel) in enumerate(weights.items()):
@@ -61,11 +63,13 @@ def kernel_maps(
             hovertemplate="row %{y}, column %{x}: %{z:.3g}<extra></extra>",
             **at,
         )
-        axes = pixel_axes(*kernel.shape)
+        square = pixel_axes(*kernel.shape)
         anchor = "x" if number == 0 else f"x{number + 1}"
-        named = {} if alone else {"title": None}  # between panels there is no room on a narrow screen
-        fig.update_xaxes({**axes["xaxis"], "nticks": 4, **named}, **at)
-        fig.update_yaxes({**axes["yaxis"], "scaleanchor": anchor, "nticks": 4, **named}, **at)
+        row, column = axes if alone else (None, None)  # between panels is no room on a narrow screen
+        fig.update_xaxes({**square["xaxis"], "nticks": 4, "title": {"text": column}}, **at)
+        fig.update_yaxes(
+            {**square["yaxis"], "scaleanchor": anchor, "nticks": 4, "title": {"text": row}}, **at
+        )
         said.append(
             f"{name + ': ' if name else ''}{np.count_nonzero(kernel)} weights on {kernel.shape[0]} by "
             f"{kernel.shape[1]}, from {kernel.min():.2g} to {kernel.max():.2g}"
@@ -80,7 +84,7 @@ def kernel_maps(
         },
     )
     fig.update_annotations(font={"size": 13})
-    fig.update_annotations(xshift=-28, selector={"text": "row (pixels)"})  # within a narrow screen's margin
+    fig.update_annotations(xshift=-28, selector={"text": axes[0]})  # within a narrow screen's margin
     return describe(
         fig,
         alt=f"Heat map{'s' if len(weights) > 1 else ''} of kernels. {'; '.join(said)}.",

@@ -149,7 +149,7 @@ def untitled_axes(figure: dict[str, Any]) -> list[str]:
     """Axes that carry data and numbers, but no title saying what they are of.
 
     An axis that is not drawn, or whose tick labels are left to the neighbour that it shares them with,
-    needs none.
+    needs none; nor do the panels of a figure that names their axes once, below all of them or beside.
     """
     layout, used = figure.get("layout", {}), set()
     for trace in figure.get("data", ()):
@@ -165,7 +165,20 @@ def untitled_axes(figure: dict[str, Any]) -> list[str]:
             used |= {f"{trace.get('scene', 'scene')}.{axis}axis" for axis in "xyz"}
         elif trace.get("type", "scatter") in CARTESIAN:
             used |= {axis + "axis" + trace.get(f"{axis}axis", axis)[1:] for axis in "xy"}
-    return sorted(name for name in used if not _titled(_axis(layout, name)))
+    shared = _shared_titles(layout)
+    return sorted(
+        name for name in used if not _titled(_axis(layout, name)) and name.split(".")[-1][0] not in shared
+    )
+
+
+def _shared_titles(layout: dict[str, Any]) -> set[str]:
+    """Whether a text stands below all panels ("x"), or beside them ("y")."""
+    found = set()
+    for note in layout.get("annotations") or ():
+        if note.get("xref") == note.get("yref") == "paper" and str(note.get("text") or "").strip():
+            found |= {"x"} if note.get("y") == 0 and note.get("yanchor") == "top" else set()
+            found |= {"y"} if note.get("x") == 0 and note.get("textangle") == -90 else set()
+    return found
 
 
 CARTESIAN = {

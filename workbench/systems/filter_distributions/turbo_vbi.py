@@ -1000,7 +1000,7 @@ SYSTEM = System(
             "kernels were products from the start, with as many parameters and as many steps. Ours.",
             paper="ours: the two sources do not know each other",
             unit="times",
-            against="error of two products",
+            against="error of the products",
             bar=AtMost(0.95, null=1),
             measure=wave_against_products,
             control=wave_against_products_by_lot,
