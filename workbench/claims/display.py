@@ -177,6 +177,8 @@ def _verdict(record: Record) -> str:
 
 
 def _provenance(record: Record) -> str:
+    if record.value is None:  # declared, not measured: no machine took part
+        return NOTHING
     runs = f", {record.seeds} {'seed' if record.seeds == 1 else 'seeds'}" if record.seeds else ""
     return f"{MARKS[record.provenance]} {record.provenance}{runs}, {record.budget} budget"
 
@@ -194,7 +196,7 @@ SAYINGS: dict[str, Callable[[Record], str]] = {
     "negative control": _control,
     "verdict": _verdict,
     "provenance": _provenance,
-    "machine": lambda record: record.machine,
+    "machine": lambda record: NOTHING if record.value is None else record.machine,
     "date": lambda record: record.when[:10],
 }
 
