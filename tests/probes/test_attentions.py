@@ -1,5 +1,7 @@
 """Recomputed attention probabilities against explicit softmax in float64, also on trained weights."""
 
+import subprocess
+import sys
 from importlib.util import find_spec
 
 import numpy as np
@@ -193,6 +195,34 @@ def test_a_few_rows_of_a_long_sequence():
     probabilities = found.probabilities()
     assert probabilities[0, 0, 0].tolist() == [1.0] + 4999 * [0.0]
     assert float(probabilities[0, 0, 1].sum()) == pytest.approx(1, abs=1e-5)
+
+
+def test_watching_does_not_load_the_compiler():
+    code = """
+import sys, torch
+from workbench.probes import attention
+layer = torch.nn.MultiheadAttention(8, 2, batch_first=True).eval()
+x = torch.randn(1, 4, 8)
+(found,) = attention(layer, x, x, x)
+assert "torch._dynamo" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=240)
+
+
+@pytest.mark.filterwarnings("error:Dynamo", "ignore:Using `torch.compile")
+def test_a_compiled_part_beside_attention_is_not_disturbed():
+    class Both(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = torch.compile(nn.Linear(8, 8), backend="eager")
+            self.mix = nn.MultiheadAttention(8, 2, batch_first=True)
+
+        def forward(self, x):
+            y = self.first(x)
+            return self.mix(y, y, y)[0]
+
+    (found,) = attention(Both(), torch.randn(1, 4, 8))
+    assert found.module == "mix"
 
 
 def test_bad_input_is_a_sentence():

@@ -32,7 +32,7 @@ if TYPE_CHECKING:  # importing this module loads nothing heavy
 SHARES = (0.5, 0.75, 0.9, 0.99)
 SCORES = ("absolute", "squared")
 MEASURES = {"multiply-adds": "macs", "flops": "flops", "bytes moved": "bytes", "parameters": "parameters"}
-MOST_LAYERS, MOST_POINTS, MOST_BARS = 4, 8, 12  # unless the reader names the layers
+MOST_LAYERS, MOST_POINTS, MOST_BARS, MOST_HEADS = 4, 8, 12, 4  # unless the reader names the layers
 RESAMPLES = 60  # of the images, for an interval
 DARK = "Nothing moves this output: its gradient is zero everywhere."
 
@@ -264,6 +264,75 @@ def _sum_of(total: "Cost", layers: Sequence[Any]) -> "Cost":
         for what in MEASURES.values()
     }
     return replace(total, **sums, layers=tuple(layers), unpriced=())
+
+
+def attention(
+    model: "nn.Module",
+    *inputs: Any,
+    words: Sequence[str] | None = None,
+    image: ArrayLike | None = None,
+    layers: Sequence[str] | None = None,
+    heads: Sequence[int] | None = None,
+    queries: Sequence[int] | None = None,
+    places: Mapping[str, ArrayLike] | None = None,
+    title: str | None = None,
+) -> Explorer:
+    """What one query looks at, in one head of one layer. Knobs: layer, head, query.
+
+    inputs: as the model takes them; the first example of the batch is shown. Fused, windowed and other
+    attention is seen as `probes.attention` sees it. A model without any shows the derivatives of its parts,
+    up to 16 channels of their outputs as heads, and the caption says so.
+    words: one for each key, then the row is shown on them. image: [height, width] or [height, width, 3] in
+        [0, 1], of which the keys are square patches; default the first input if it is an image. Otherwise
+        the row is a line over the keys.
+    layers: names of parts that attend; default up to four. heads, queries: numbers; default up to four
+        heads, and up to nine queries, evenly spread.
+    places: of parts that attend inside windows, which token stands where, as `probes.window_places` says;
+        without them only the first window is shown, and the caption says so.
+    """
+    from .looking import Looking
+
+    looking = Looking(model, inputs, layers, MOST_LAYERS, places)
+    below = looking.image() if image is None else np.asarray(image, dtype=float)
+    sizes = {name: map.shape for name, map in looking.maps.items()}
+    which = {name: _offered(heads, shape[1], MOST_HEADS, "heads") for name, shape in sizes.items()}
+    asked = {name: _offered(queries, shape[2], 9, "queries") for name, shape in sizes.items()}
+    last = list(sizes)[-1]
+
+    def attention(layer: str = last, head: int = which[last][0], query: int = _middle(asked[last])) -> Any:
+        row, map = looking.row(layer, head, query), looking.maps[layer]
+        signed = map.signed
+        if words is not None and len(words) == len(row):
+            shown: Any = views.attention_words(words, row, query, signed=signed)
+        elif below is not None and (place := looking.grid(layer, below)):
+            grid, skip = place
+            own = query - skip if map.shape[2] == map.shape[3] and query >= skip else None
+            painting = views.painted_attention(below, row[skip:], own, grid=grid, signed=signed)
+            return replace(painting, caption=f"{painting.caption} {looking.note(layer)}".strip())
+        else:
+            shown = views.attention_row(row, query if query < len(row) else None, signed=signed)
+        said = shown.layout.meta
+        caption = f"{said['caption']} {looking.note(layer)}".strip()
+        return views.describe(shown, alt=said["alt"], caption=caption)
+
+    several = len(sizes) > 1
+    return _panel(
+        attention,
+        title or f"Where the heads of {looking.kind} look",
+        looking.fingerprint,
+        layer=list(sizes),
+        head=linked("layer", which.__getitem__) if several else which[last],
+        query=linked("layer", asked.__getitem__) if several else asked[last],
+    )
+
+
+def _offered(chosen: Sequence[int] | None, count: int, most: int, what: str) -> list[int]:
+    """The numbers that the reader has chosen, or up to `most` that are evenly spread."""
+    if chosen is None:
+        return _places(count, min(most, count)) if count > 1 else [0]
+    if wrong := [number for number in chosen if not 0 <= number < count]:
+        raise WorkbenchError(f"{what} must lie in 0 to {count - 1}, but {wrong[0]} came")
+    return list(chosen)
 
 
 def filters(model: "nn.Module", *, layers: Sequence[str] | None = None, title: str | None = None) -> Explorer:

@@ -20,7 +20,7 @@ from workbench.machine import paired
 
 Task = Callable[[], np.ndarray]
 # Modules beside this one, each with its BENCHMARKS.
-FAMILIES = ("depthwise", "dense", "probing", "counting", "rows", "filters")
+FAMILIES = ("depthwise", "dense", "probing", "counting", "rows", "filters", "neighborhood")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,6 @@
 from .basic_block import BasicBlock
+from .cascaded_group_attention import CascadedGroupAttention
+from .conv_norm import ConvNorm, NormLinear, folded
 from .convnext_block import ConvNeXtBlock
 from .depthwise import depthwise_fft
 from .depthwise_conv import DepthwiseConv2d
@@ -8,9 +10,15 @@ from .folding import fold_norm
 from .haar import HAAR, Bands, Haar2d, haar2d, inverse_haar2d, squares
 from .layer_norm import LayerNorm2d
 from .layer_scale import LayerScale
+from .mixture_of_experts import ExpertQueue, MixtureOfExperts, best_experts, expert_queues
+from .mobile_net import MobileNetV3
+from .neighborhood_attention import NeighborhoodAttention1d, NeighborhoodAttention2d, neighborhood
 from .reparam import RepDepthwise, fold, place_dilated, refuse_training, with_weights
+from .residual import Residual
 from .response_norm import GlobalResponseNorm
+from .sandwich import FeedForward2d, Sandwich
 from .self_attention import SelfAttention2d
+from .sentence_encoder import SentenceEncoder, word_pieces
 from .separable_conv import SeparableConv2d, separated
 from .squeeze_excite import SqueezeExcite
 from .stack import (
@@ -34,41 +42,60 @@ from .visual_attention import (
     pointwise,
 )
 from .wave_net import WaveNet
+from .windows import Windowed, from_windows, to_windows
 
 __all__ = [
     "HAAR",
     "Bands",
     "BasicBlock",
+    "CascadedGroupAttention",
     "ConvFeedForward",
     "ConvNeXtBlock",
+    "ConvNorm",
     "ConvStack",
     "DepthwiseBlock",
     "DepthwiseConv2d",
     "DilatedDepthwise",
     "DropPath",
+    "ExpertQueue",
+    "FeedForward2d",
     "GatedAttention",
     "GlobalResponseNorm",
     "Haar2d",
     "KernelGate",
     "LayerNorm2d",
     "LayerScale",
+    "MixtureOfExperts",
+    "MobileNetV3",
+    "NeighborhoodAttention1d",
+    "NeighborhoodAttention2d",
+    "NormLinear",
     "RepDepthwise",
+    "Residual",
+    "Sandwich",
     "SelfAttention2d",
+    "SentenceEncoder",
     "SeparableConv2d",
     "SqueezeExcite",
     "TinyNet",
     "VisualAttentionBlock",
     "WaveNet",
+    "Windowed",
+    "best_experts",
     "conv_stack",
     "depth_for_reach",
     "depth_for_spread",
     "depthwise_fft",
     "depthwise_same",
+    "expert_queues",
     "fold",
     "fold_norm",
+    "folded",
+    "from_windows",
     "gates",
     "haar2d",
     "inverse_haar2d",
+    "neighborhood",
     "place_dilated",
     "pointwise",
     "profile",
@@ -77,5 +104,7 @@ __all__ = [
     "separated",
     "spread",
     "squares",
+    "to_windows",
     "with_weights",
+    "word_pieces",
 ]

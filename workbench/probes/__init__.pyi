@@ -1,4 +1,23 @@
+from .attention_cascades import CASCADES
+from .attention_choice import AttentionTask, Trial, attention_paces, memory_of
+from .attention_errors import MapError, map_error
+from .attention_kinds import kernel_attention, softmax_attention, sparse_attention
+from .attention_measures import MapMeasures, map_measures
+from .attention_parts import attention_rule
+from .attention_places import (
+    merging,
+    neighborhood_keys,
+    neighbors_to_field,
+    window_places,
+    windows_to_field,
+)
+from .attention_rollout import rollout
+from .attention_tiles import MapOverview, map_overview
 from .attentions import AttentionMap, attending, attention
+from .cascade_footprint import Footprint, footprint
+from .cascade_interpreting import interpret
+from .cascade_passes import Passes, passes
+from .cascades import Cascade, Einsum
 from .cost import Cost, LayerCost, cost
 from .effective_field import (
     EffectiveField,
@@ -32,6 +51,9 @@ from .filter_spectra import (
     spectrum,
 )
 from .filter_watching import FilterRow, FilterWatch, watch_filters
+from .head_similarity import HeadSimilarity, head_similarity
+from .implicit_attention import implicit_attention
+from .importance import importance
 from .maps import Moments, crossness, mass_radius, moments
 from .probing import Part, Probe, probe
 from .receptive_field import Axis, ReceptiveField, receptive_field
@@ -39,21 +61,31 @@ from .rules import all_before, rule
 from .watching import Row, Watch, statistics, watch
 
 __all__ = [
+    "CASCADES",
     "AttentionMap",
+    "AttentionTask",
     "Axis",
+    "Cascade",
     "Components",
     "Cost",
     "EffectiveField",
+    "Einsum",
     "EntropyNull",
     "FilterLayer",
     "FilterQuality",
     "FilterRow",
     "FilterSet",
     "FilterWatch",
+    "Footprint",
+    "HeadSimilarity",
     "LayerCost",
+    "MapError",
+    "MapMeasures",
+    "MapOverview",
     "Moments",
     "Orientations",
     "Part",
+    "Passes",
     "Phases",
     "Probe",
     "ReceptiveField",
@@ -61,11 +93,14 @@ __all__ = [
     "Shift",
     "Shifts",
     "Spectrum",
+    "Trial",
     "Watch",
     "across_sizes",
     "all_before",
     "attending",
     "attention",
+    "attention_paces",
+    "attention_rule",
     "components",
     "cost",
     "crossness",
@@ -76,23 +111,40 @@ __all__ = [
     "field_of_layers",
     "filter_quality",
     "filters",
+    "footprint",
+    "head_similarity",
     "image_batch",
+    "implicit_attention",
+    "importance",
     "init_projection",
+    "interpret",
+    "kernel_attention",
+    "map_error",
+    "map_measures",
+    "map_overview",
     "mass_radius",
+    "memory_of",
+    "merging",
     "moments",
+    "neighborhood_keys",
+    "neighbors_to_field",
     "orientations",
     "orthogonality",
+    "passes",
     "phases",
     "probe",
     "random_orientations",
     "receptive_field",
+    "rollout",
     "rose",
     "rule",
     "scaled",
     "shift",
     "shift_bias",
     "shifts",
+    "softmax_attention",
     "sparse",
+    "sparse_attention",
     "sparsity",
     "spectrum",
     "statistics",
@@ -100,4 +152,6 @@ __all__ = [
     "variance_entropy",
     "watch",
     "watch_filters",
+    "window_places",
+    "windows_to_field",
 ]

@@ -4,24 +4,30 @@ The model is not touched: torch shows each operator as it is dispatched, results
 run to the last bit. A fused call never shows its probabilities; they are computed anew from its arguments,
 when they are asked for. Attention that is written out is recognised by its steps: a product (not the plain
 one of a linear layer with its weight), element-wise operators, a softmax, and a product with that softmax.
+Parts that have no softmax may say themselves what they look at: see `attention_parts`.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from math import prod, sqrt
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch._ops import HigherOrderOperator
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map_only
 
 from workbench.errors import WorkbenchError
 from workbench.probes._modules import the_module
 from workbench.probes._running import Running, composite, in_a_sentence, untouched
+from workbench.probes.attention_parts import rule_of, speaks
 from workbench.probes.prices import ATTENTION, Call
 
 Rows = slice | Sequence[int] | None
@@ -34,6 +40,8 @@ class AttentionMap:
     module: name of the part that attended (empty for the model itself). call: number of the call within
     that part, from 0. operator: what torch ran. rows: indices of the queries. dropout: whether probabilities
     were multiplied by something (dropout, a mask of heads) before they met the values; these are from before.
+    signed: whether numbers below zero occur, as in implicit attention. grid: rows and columns of the image
+    that the keys lie on, where this is known.
 
     A written-out softmax of three dimensions is taken as [batch, queries, keys] with one head, of more than
     four with all leading ones but the heads in one batch. In `nn.MultiheadAttention` heads are told apart.
@@ -47,6 +55,8 @@ class AttentionMap:
     causal: bool
     dropout: bool
     compute: Callable[[slice], Tensor] = field(repr=False)
+    signed: bool = False
+    grid: tuple[int, ...] | None = None
 
     def probabilities(self, rows: slice = slice(None)) -> Tensor:
         """[batch, heads, rows, keys] of those queries that are kept (a slice of them); rows sum to 1.
@@ -61,12 +71,31 @@ class AttentionMap:
         """The probabilities as an array."""
         return self.probabilities(rows).cpu().numpy()
 
+    def only(self, rows: Rows) -> "AttentionMap":
+        """The same map with fewer queries, by their place among those that are kept; nothing is computed."""
+        at = selected(rows, len(self.rows))
+        breaks = [0, *(i for i in range(1, len(at)) if at[i] != at[i - 1] + 1), len(at)]
+
+        def compute(part: slice) -> Tensor:
+            wanted = range(len(at))[part]
+            runs = [range(max(a, wanted.start), min(b, wanted.stop)) for a, b in pairwise(breaks)]
+            tiles = [self.compute(slice(at[run[0]], at[run[-1]] + 1)) for run in runs if run]
+            return torch.cat(tiles, dim=2) if tiles else self.compute(slice(0, 0))
+
+        shape = (*self.shape[:2], len(at), self.shape[3])
+        return replace(self, shape=shape, rows=tuple(self.rows[i] for i in at), compute=compute)
+
 
 def attention(model: nn.Module, *inputs: Any, rows: Rows = None) -> list[AttentionMap]:
     """The attention maps of `model(*inputs)` in the order of the calls; the model is left as it was.
 
     The model runs in its own mode and in the caller's gradient mode. rows: which queries to keep, indices or
     a slice; for long sequences a few rows keep memory small, as only those are ever stored or computed.
+
+    Maps of windows, which models compute in one batch, go back to the image by `windows_to_field`. Linear
+    attention has no softmax: give its part a method `attention_rows`, or its class an `attention_rule`. For
+    parts that have nothing of the kind there is `implicit_attention`. What `torch.compile` has compiled as a
+    whole shows no operators; probe the model before it is compiled.
 
     >>> layer = torch.nn.MultiheadAttention(8, 2, batch_first=True).eval()
     >>> x = torch.randn(3, 5, 8)
@@ -94,8 +123,8 @@ def attending(model: nn.Module, rows: Rows = None) -> Iterator[list[AttentionMap
     """
     if torch.is_inference_mode_enabled():
         raise WorkbenchError("attending needs torch.no_grad() in place of torch.inference_mode()")
-    watching = _Watching(the_module(model), rows)
-    with watching.running.follow(), watching:
+    watching = (_WatchingCompiled if "torch._dynamo" in sys.modules else _Watching)(the_module(model), rows)
+    with watching.running.follow(), watching.listening(), watching:
         yield watching.maps
 
 
@@ -103,6 +132,8 @@ def attending(model: nn.Module, rows: Rows = None) -> Iterator[list[AttentionMap
 
 PRODUCTS = {"bmm": (0, 1), "mm": (0, 1), "baddbmm": (1, 2), "addmm": (1, 2)}
 SOFTMAXES = ("_softmax", "_safe_softmax")
+FLEX = "flex_attention"
+FLEX_SWITCH = "_FLEX_ATTENTION_DISABLE_COMPILE_DEBUG"
 CARRYING = ("clone", "_to_copy", "copy_", "cat", "constant_pad_nd", "native_dropout", "tril", "triu")
 
 
@@ -121,34 +152,78 @@ class _Softmax:
 class _Watching(TorchDispatchMode):
     """Follows scores and probabilities through the operators by the memory that they lie in."""
 
+    supports_higher_order_operators = True  # flex_attention is one
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Torch asks. With True it loads its whole compiler, for seconds, at the first operator."""
+        return False
+
     def __init__(self, model: nn.Module, rows: Rows) -> None:
         super().__init__()
         self.maps: list[AttentionMap] = []
-        self.running = Running(model)
+        self.running = Running(model, on_leave=self._leave)
         self.rows = rows
+        self._told: nn.Module | None = None  # this part has said itself what it looks at
         self._own = _Memory()
         for parameter in model.parameters():
             self._own[parameter] = True
         self._scores = _Memory()
         self._waiting = _Memory()
 
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Asks parts that say themselves what they look at, when they begin to run."""
+        speaking = [part for part in self.running.names if speaks(part)]
+        handles = [part.register_forward_pre_hook(self._ask, with_kwargs=True) for part in speaking]
+        try:
+            with _flex_in_the_open():
+                yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _ask(self, part: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if self._told is not None or self.running.part() is not part:
+            return
+        self._told = part
+        args, kwargs = tree_map_only(Tensor, lambda given: given.detach().clone(), (args, kwargs))
+        with torch.no_grad():
+            rule = rule_of(part)
+            found = rule(part, *args, **kwargs) if rule else _own_rows(part, args, kwargs)
+        if found is None:
+            self._told = None
+            return
+        name = self.running.names[part]
+        call = sum(map.module == name for map in self.maps)
+        self.maps.append(replace(found.only(self.rows), module=name, call=call))
+
+    def _leave(self, part: nn.Module, output: Any) -> None:
+        if part is self._told:
+            self._told = None
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        if isinstance(func, HigherOrderOperator):
+            if func.name() == FLEX and self._told is None:
+                self._add_queries(FLEX, _flex(*args))
+            return func(*args, **kwargs)
         if (out := composite(func, self, args, kwargs)) is not NotImplemented:
             return out
-        name = func.overloadpacket.__name__
+        name = func.overloadpacket.__name__ if func.namespace == "aten" else str(func.overloadpacket)
+        if self._told is not None:
+            return func(*args, **kwargs)
         if name in FUSED:
             # Before the call: what it reads may be overwritten later.
-            self._fused(name, Call(func, args, kwargs, None))
+            self._add_queries(name, FUSED[name](Call(func, args, kwargs, None)))
         out = func(*args, **kwargs)
         if torch._C._current_autograd_node() is None:
             self._written_out(name, func, args, out)
         return out
 
-    def _fused(self, name: str, call: Call) -> None:
-        queries = FUSED[name](call)
+    def _add_queries(self, name: str, queries: "Queries") -> None:
         rows = selected(self.rows, queries.query.shape[-2])
         batch, heads, _, keys = *queries.query.shape[:-1], queries.key.shape[-2]
         asked = queries.only(rows)
@@ -160,6 +235,8 @@ class _Watching(TorchDispatchMode):
             queries.causal,
             queries.dropout,
             asked.probabilities,
+            False,
+            queries.grid,
         )
 
     def _written_out(self, name: str, func: Any, args: Sequence[Any], out: Any) -> None:
@@ -171,6 +248,8 @@ class _Watching(TorchDispatchMode):
             learned = left in self._own or right in self._own
             if not (learned and name in ("mm", "addmm")):
                 self._scores[out] = True
+        elif name == "_sparse_softmax":
+            self._sparse(name, args[0].dim(), args[1], out)
         elif name in SOFTMAXES:
             if args[0] in self._scores and args[0].dim() >= 2:
                 self._softmax(name, args[0].dim(), args[1], out)
@@ -201,6 +280,23 @@ class _Watching(TorchDispatchMode):
         shape = (prod(lead) // heads, heads, len(rows), keys)
         self._waiting[out] = _Softmax(module, name, shape, rows, kept)
 
+    def _sparse(self, name: str, dims: int, dim: int, out: Tensor) -> None:
+        """A softmax over the places that a sparse matrix [..., queries, keys] has."""
+        if dim % dims != dims - 1 or out.dense_dim():
+            return
+        *lead, queries, keys = out.shape
+        rows = selected(self.rows, queries)
+        heads = lead[-1] if len(lead) > 1 else 1
+        batch, found = prod(lead) // heads, out.detach().coalesce().clone()
+
+        def compute(part: slice) -> Tensor:
+            at = torch.tensor(rows[part], dtype=torch.long, device=found.device)
+            few = found.index_select(dims - 2, at).to_dense()
+            return few.reshape(batch, heads, len(at), keys)
+
+        shape = (batch, heads, len(rows), keys)
+        self._add(self.running.part(), name, shape, rows, False, False, compute)
+
     def _confirm(self, softmax: _Softmax) -> None:
         self._add(
             softmax.module,
@@ -216,6 +312,51 @@ class _Watching(TorchDispatchMode):
         name = self.running.names[module] if module is not None else ""
         call = sum(found.module == name for found in self.maps)
         self.maps.append(AttentionMap(name, call, *rest))
+
+
+class _WatchingCompiled(_Watching):
+    """The same where a compiler is at work, which must not compile what watches it."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return True
+
+    def __torch_dispatch__(self, *call: Any) -> Any:
+        return super().__torch_dispatch__(*call)
+
+
+@contextmanager
+def _flex_in_the_open() -> Iterator[None]:
+    """Without `torch.compile` around it, flex_attention hides in a compiled frame of its own; not in here."""
+    flex, switch = sys.modules.get("torch.nn.attention.flex_attention"), FLEX_SWITCH
+    before = getattr(flex, switch, None)
+    if before is None:  # nobody has loaded it, or torch is too old to have the switch
+        yield
+        return
+    setattr(flex, switch, True)
+    try:
+        yield
+    finally:
+        setattr(flex, switch, before)
+
+
+def _own_rows(part: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> AttentionMap:
+    """The map of a part that has a method `attention_rows`, with the weights that it has when it is asked."""
+    ask: Any = part.attention_rows
+    batch, heads, _, keys = ask(*args, [0], **kwargs).shape
+    x = next((given for given in args if isinstance(given, Tensor)), torch.empty(0))
+    sides = (x.shape[2:], x.shape[1:3]) if x.dim() == 4 else ()
+    return AttentionMap(
+        "",
+        0,
+        type(part).__name__,
+        (batch, heads, keys, keys),
+        tuple(range(keys)),
+        False,
+        False,
+        lambda rows: ask(*args, list(range(keys)[rows]), **kwargs),
+        grid=next((tuple(side) for side in sides if prod(side) == keys), None),
+    )
 
 
 class _Memory:
@@ -262,11 +403,13 @@ def selected(rows: Rows, queries: int) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True)
-class _Queries:
+class Queries:
     """What probabilities are made of: query [batch, heads, rows, dim], key [batch, key heads, keys, dim].
 
     mask: added to the scores (true: may look, for one of truth values), broadcast to [batch, heads, rows,
-    keys]. places: where each row stands in the sequence, for a causal mask.
+    keys]. places: where each row stands in the sequence, for a causal mask. change, allow: functions as
+    `flex_attention` takes them, of the scores and of the indices of batch, head, query and key. grid: rows
+    and columns that the keys lie on.
     """
 
     query: Tensor
@@ -276,8 +419,11 @@ class _Queries:
     causal: bool = False
     dropout: bool = False
     places: tuple[int, ...] = ()
+    change: Callable[..., Tensor] | None = None
+    allow: Callable[..., Tensor] | None = None
+    grid: tuple[int, ...] | None = None
 
-    def only(self, rows: tuple[int, ...]) -> "_Queries":
+    def only(self, rows: tuple[int, ...]) -> "Queries":
         """Copies for these rows alone, safe from what the model overwrites later."""
         mask, at = self.mask, list(rows)
         if mask is not None:
@@ -285,7 +431,7 @@ class _Queries:
             mask = (mask[..., at, :] if mask.dim() > 1 and mask.shape[-2] > 1 else mask).clone()
         query = self.query.detach()[..., at, :].clone()
         key = self.key.detach().clone()
-        return _Queries(query, key, self.scale, mask, self.causal, self.dropout, rows)
+        return replace(self, query=query, key=key, mask=mask, places=rows)
 
     def probabilities(self, rows: slice) -> Tensor:
         """[batch, heads, rows, keys]."""
@@ -293,7 +439,15 @@ class _Queries:
         query, key = self.query[:, :, rows].to(precision), self.key.to(precision)
         key = key.repeat_interleave(query.shape[1] // key.shape[1], dim=1)
         scores = (query * self.scale) @ key.transpose(-1, -2)
-        places = torch.tensor(self.places[rows], device=scores.device)
+        places = torch.tensor(self.places[rows], dtype=torch.long, device=scores.device)
+        if self.change or self.allow:
+            sides = [torch.arange(size, device=scores.device) for size in scores.shape]
+            sides[2] = places
+            index = [side.reshape([-1 if d == n else 1 for d in range(4)]) for n, side in enumerate(sides)]
+            if self.change:
+                scores = self.change(scores, *index)
+            if self.allow:
+                scores = scores.masked_fill(~self.allow(*index), -torch.inf)
         if self.mask is not None:
             mask = self.mask[..., rows, :] if self.mask.dim() > 1 and self.mask.shape[-2] > 1 else self.mask
             scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
@@ -304,9 +458,9 @@ class _Queries:
         return scores.softmax(-1).masked_fill(blind, 0.0)
 
 
-def _scaled_dot_product(call: Call) -> _Queries:
+def _scaled_dot_product(call: Call) -> Queries:
     query, scale = call["query"], call["scale"]
-    return _Queries(
+    return Queries(
         query,
         call["key"],
         1 / sqrt(query.shape[-1]) if scale is None else scale,
@@ -316,11 +470,54 @@ def _scaled_dot_product(call: Call) -> _Queries:
     )
 
 
-def _multi_head(call: Call) -> _Queries:
+def _flex(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    score_mod: Callable[..., Tensor],
+    block_mask: tuple[Any, ...],
+    scale: float,
+    *rest: Any,
+) -> Queries:
+    """The two functions of `flex_attention` with what they close over: (options, buffers of each)."""
+    of_score, of_mask = (tuple(buffers) for buffers in (*rest, (), ())[1:3])
+    return Queries(
+        query,
+        key,
+        scale,
+        change=lambda *given: score_mod(*given, *of_score),
+        allow=lambda *given: block_mask[-1](*given, *of_mask),
+    )
+
+
+def _neighborhood(call: Call) -> Queries:
+    """This package's own operator: tokens of a space, row by row, each with its window."""
+    from workbench.kernels.neighborhood_windows import Neighborhood  # the operator has loaded it
+
+    query, key = call["queries"], call["keys"]
+    space = tuple(query.shape[2:-1])
+    geometry = Neighborhood.of(space, *(tuple(call[what]) for what in ("window", "dilation", "causal")))
+    bounds = [torch.tensor(geometry.bounds(axis)) for axis in range(len(space))]
+
+    def allow(_batch: Tensor, _head: Tensor, i: Tensor, j: Tensor) -> Tensor:
+        inside = torch.tensor(True)
+        for length, step, window in reversed(list(zip(space, geometry.dilation, bounds, strict=True))):
+            first, stop = window[i % length].unbind(-1)  # counted inside a token's residue class
+            near = j % length // step
+            inside = inside & (i % length % step == j % length % step) & (first <= near) & (near < stop)
+            i, j = i // length, j // length
+        return inside
+
+    grid = space if len(space) == 2 else None
+    scale = 1 / sqrt(query.shape[-1])
+    return Queries(query.flatten(2, -2), key.flatten(2, -2), scale, allow=allow, grid=grid)
+
+
+def _multi_head(call: Call) -> Queries:
     return _projected(call, call["query"], call["key"], call["num_head"], _allowed(call))
 
 
-def _encoder_layer(call: Call) -> _Queries:
+def _encoder_layer(call: Call) -> Queries:
     source, mask = call["src"], _allowed(call)
     if source.is_nested:  # ragged sentences: padded, and nobody looks from or at the padding
         lengths = source._nested_tensor_size()[:, 0]
@@ -333,7 +530,7 @@ def _encoder_layer(call: Call) -> _Queries:
     return _projected(call, source, source, call["num_heads"], mask)
 
 
-def _projected(call: Call, query: Tensor, key: Tensor, heads: int, mask: Tensor | None) -> _Queries:
+def _projected(call: Call, query: Tensor, key: Tensor, heads: int, mask: Tensor | None) -> Queries:
     """Queries and keys as the fused layers project them: the first two thirds of one weight."""
     weight, bias, dim = call["qkv_weight"], call["qkv_bias"], query.shape[-1]
 
@@ -341,7 +538,7 @@ def _projected(call: Call, query: Tensor, key: Tensor, heads: int, mask: Tensor 
         part = slice(third * dim, (third + 1) * dim)
         return F.linear(tokens, weight[part], bias[part]).unflatten(-1, (heads, -1)).transpose(1, 2)
 
-    return _Queries(project(query, 0), project(key, 1), 1 / sqrt(dim // heads), mask)
+    return Queries(project(query, 0), project(key, 1), 1 / sqrt(dim // heads), mask)
 
 
 def _allowed(call: Call) -> Tensor | None:
@@ -354,8 +551,9 @@ def _allowed(call: Call) -> Tensor | None:
     return ~mask.bool()
 
 
-FUSED: dict[str, Callable[[Call], _Queries]] = {
+FUSED: dict[str, Callable[[Call], Queries]] = {
     **dict.fromkeys(ATTENTION, _scaled_dot_product),
+    "workbench.neighborhood_attention": _neighborhood,
     "_native_multi_head_attention": _multi_head,
     "_transformer_encoder_layer_fwd": _encoder_layer,
 }

@@ -1,5 +1,10 @@
 from .access_grids import accesses
+from .attention_matrices import attention_matrix
+from .attention_on_words import attention_words
+from .attention_overviews import attention_overview
+from .attention_rows import attention_row
 from .caches import cache_map, miss_bars, reuse_histogram
+from .cascade_graph import cascade_graph
 from .charts import Series, Table, bars, cost_bars, growth, table
 from .field_grid import field_grid
 from .fields import effective_map, receptive_field
@@ -14,15 +19,22 @@ from .filters import (
 )
 from .galleries import gallery
 from .gap import Scored, efficiency_gap
+from .head_plots import distance_entropy, similarity_matrices
 from .kernel_maps import kernel_maps
 from .kernel_supports import supports
+from .neighborhoods import painted_neighborhood
 from .painted import Painting, painted_field
+from .painted_attention import painted_attention, still_painting
+from .pair_lines import pair_line
 from .pareto_atoms import pareto_atoms
+from .patch_choices import patch_choices
 from .pictures import picture, pixel_axes
 from .poses import joints, painted_labels
 from .product_cubes import product_cube
 from .rooflines import roofline
+from .schedules import Slot, schedule
 from .signed import signed_picture
+from .space_time import space_time
 from .tables import AnnotatedSource, annotated_source, counters_table
 from .theme import DIVERGING, OKABE_ITO, describe, ideal, line, mark
 from .trade_offs import trade_off
@@ -37,16 +49,23 @@ __all__ = [
     "Painting",
     "Scored",
     "Series",
+    "Slot",
     "Table",
     "Work",
     "accesses",
     "annotated_source",
+    "attention_matrix",
+    "attention_overview",
+    "attention_row",
+    "attention_words",
     "bars",
     "cache_map",
+    "cascade_graph",
     "coefficient_ridges",
     "cost_bars",
     "counters_table",
     "describe",
+    "distance_entropy",
     "effective_map",
     "efficiency_gap",
     "eigenfilters",
@@ -62,9 +81,13 @@ __all__ = [
     "mark",
     "miss_bars",
     "orientation_rose",
+    "painted_attention",
     "painted_field",
     "painted_labels",
+    "painted_neighborhood",
+    "pair_line",
     "pareto_atoms",
+    "patch_choices",
     "picture",
     "pixel_axes",
     "power_spectra",
@@ -72,10 +95,14 @@ __all__ = [
     "receptive_field",
     "reuse_histogram",
     "roofline",
+    "schedule",
     "shift_matrix",
     "short",
     "signed_picture",
+    "similarity_matrices",
+    "space_time",
     "spoken",
+    "still_painting",
     "supports",
     "table",
     "trade_off",

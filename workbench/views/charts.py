@@ -12,7 +12,7 @@ from plotly.subplots import make_subplots
 
 from workbench.errors import WorkbenchError
 from workbench.quantity import Provenance, Quantity
-from workbench.views.theme import BLUE, OKABE_ITO, SIGNS, Role, describe, ideal, line, mark
+from workbench.views.theme import BLUE, OKABE_ITO, SIGNS, Role, add_ideal, describe, line, mark
 from workbench.views.words import listed, short, spoken
 
 if TYPE_CHECKING:  # drawing alone does not load torch
@@ -64,7 +64,7 @@ def growth(
         said.append(f"{name} goes from {values[0]:.3g} to {values[-1]:.3g} ({one.provenance})")
     for name, law in (ideals or {}).items():
         values = _points(law, xs, name)
-        fig.add_shape(**ideal(xs, values, name))
+        add_ideal(fig, xs, values, name)
         said.append(f"the law {name!r} goes from {values[0]:.3g} to {values[-1]:.3g}")
     fig.update_layout(
         height=420,

@@ -122,11 +122,28 @@ def mark(provenance: str, color: str | None = None, size: int = 9) -> dict[str, 
 
 
 def ideal(x: ArrayLike, y: ArrayLike, name: str, *, xref: str = "x", yref: str = "y") -> dict[str, Any]:
-    """A thin curve in the ink of the page through the points (x, y), as a shape for `add_shape`."""
+    """A thin curve in the ink of the page through the points (x, y), as a shape for `add_shape`.
+
+    Of more than two points, `add_ideal` gives it a better legend.
+    """
     xs, ys = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
     if xs.shape != ys.shape or xs.ndim != 1 or len(xs) < 2:
         raise WorkbenchError(
             f"an ideal curve needs as many x as y and at least two, but {xs.shape} and {ys.shape} came"
         )
+    common = {"xref": xref, "yref": yref, "name": name, "showlegend": True}
+    if len(xs) == 2:
+        return {"type": "line", "x0": xs[0], "y0": ys[0], "x1": xs[1], "y1": ys[1], **common}
     path = "M" + "L".join(f"{a:.6g},{b:.6g}" for a, b in zip(xs, ys, strict=True))
-    return {"type": "path", "path": path, "xref": xref, "yref": yref, "name": name, "showlegend": True}
+    return {"type": "path", "path": path, **common}
+
+
+def add_ideal(fig: go.Figure, x: ArrayLike, y: ArrayLike, name: str) -> None:
+    """Adds an `ideal` whose legend shows a line: for a bent shape alone plotly draws a hexagon."""
+    shape = ideal(x, y, name)
+    if shape["type"] == "line":
+        fig.add_shape(**shape)
+        return
+    fig.add_shape(**shape | {"showlegend": False, "legendgroup": name})
+    a, b = (float(np.asarray(values)[0]) for values in (x, y))
+    fig.add_shape(type="line", x0=a, y0=b, x1=a, y1=b, name=name, legendgroup=name, showlegend=True)

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from workbench.errors import WorkbenchError
 from workbench.quantity import Quantity
-from workbench.views.theme import BLUE, describe, ideal, mark
+from workbench.views.theme import BLUE, add_ideal, describe, mark
 from workbench.views.words import listed, short
 
 
@@ -61,7 +61,7 @@ def trade_off(
     if len(unbeaten) > 1:
         front = [points[name] for name in unbeaten]
         xs = np.array([cost.value for cost, _ in front])
-        fig.add_shape(**ideal(xs, [error.value for _, error in front], "unbeaten"))
+        add_ideal(fig, xs, [error.value for _, error in front], "unbeaten")
     costs = [cost.value for cost, _ in points.values()]
     span: dict[str, object] = {"rangemode": "tozero"}
     if log:

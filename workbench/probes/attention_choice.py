@@ -1,0 +1,188 @@
+"""Which attention kernel wins here? Times the kernels of `attention_work` on one task, and finds their paces.
+
+All contenders give the same numbers: n tokens, and each sees itself and the w - 1 before it. One thread, one
+head. The shortest of several calls stands for a kernel: what others do on the machine only ever adds.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from workbench.errors import WorkbenchError
+from workbench.kernels import (
+    Neighborhood,
+    attention_naive,
+    attention_tiled,
+    attention_windowed,
+    neighborhood_fused,
+    neighborhood_gemm,
+    neighborhood_naive,
+)
+from workbench.kernels.attention_work import (
+    SEES_ALL,
+    Level,
+    Pace,
+    Work,
+    attention_kernels,
+    attention_work,
+    pace_of,
+)
+from workbench.kernels.neighborhood import axes_of
+from workbench.kernels.neighborhood_tiles import tile_layout, tile_of
+from workbench.machine import Ceilings, Machine, interleaved
+from workbench.quantity import Quantity
+
+Shape = tuple[int, int]  # tokens, window
+TRAINING: tuple[Shape, ...] = ((96, 6), (192, 192), (384, 24), (384, 384))  # all fit the second cache
+
+
+@dataclass(frozen=True)
+class AttentionTask:
+    """One head of `tokens` tokens with `dim` numbers each; each sees itself and the window - 1 before it."""
+
+    tokens: int
+    window: int
+    dim: int = 64
+    seed: int = 0
+
+    def operands(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Q, K, V [tokens, dim], float32."""
+        shape = (self.tokens, self.dim)
+        Q, K, V = np.random.default_rng(self.seed).standard_normal((3, *shape), np.float32)
+        return Q, K, V
+
+    def sees(self) -> np.ndarray:
+        """Which query (row) sees which key (column): bool [tokens, tokens]."""
+        place = np.arange(self.tokens)
+        distance = place[:, None] - place
+        return (distance >= 0) & (distance < self.window)
+
+    def exact(self) -> np.ndarray:
+        """The answer, in float64 [tokens, dim]."""
+        Q, K, V = (part.astype(float) for part in self.operands())
+        S = np.where(self.sees(), Q @ K.T / np.sqrt(self.dim), -np.inf)
+        P = np.exp(S - S.max(1, keepdims=True))
+        answer: np.ndarray = P / P.sum(1, keepdims=True) @ V
+        return answer
+
+    def contenders(self) -> dict[str, Callable[[], np.ndarray]]:
+        """The kernels that solve it, ready to run on one thread: each call gives O [tokens, dim]."""
+        import torch
+
+        (n, w), (Q, K, V) = (self.tokens, self.window), self.operands()
+        q, k, v, O = Q[None], K[None], V[None], np.empty((1, n, self.dim), np.float32)
+        S, row = np.empty((n, n), np.float32), np.empty(w, np.float32)
+        weights, sums = np.empty((1, n, w), np.float32), np.empty((1, n), np.float32)
+        geometry = Neighborhood.of((n,), w, 1, True)
+        tiles, axes = tile_layout(geometry, tile_of(geometry)), axes_of(geometry)
+        mask = torch.from_numpy(self.sees())
+        tensors = [torch.from_numpy(part)[None, None] for part in (Q, K, V)]
+
+        def ours(run: Callable[..., None], *arguments: object) -> Callable[[], np.ndarray]:
+            def call() -> np.ndarray:
+                run(*arguments)
+                return O[0]
+
+            return call
+
+        def library(**options: object) -> Callable[[], np.ndarray]:
+            def call() -> np.ndarray:
+                out = torch.nn.functional.scaled_dot_product_attention(*tensors, **options)
+                answer: np.ndarray = out[0, 0].numpy()
+                return answer
+
+            return call
+
+        every = {
+            "whole matrix": ours(attention_naive, Q, K, V, S, O[0], w - 1, 0),
+            "tiles": ours(attention_tiled, Q, K, V, O[0], w - 1, 0),
+            "query by query": ours(attention_windowed, Q, K, V, row, O[0], w - 1, 0),
+            "neighbours, stored": ours(neighborhood_naive, q, k, v, weights, O, *axes, 0, 1),
+            "neighbours, products": ours(neighborhood_gemm, q, k, v, weights, O, *tiles, 0, 1),
+            "neighbours, fused": ours(neighborhood_fused, q, k, v, O, sums, *tiles, 0, 1),
+            "library, mask": library(attn_mask=mask),
+            SEES_ALL: library(is_causal=True),
+        }
+        return {name: every[name] for name in attention_kernels(n, w)}
+
+    def measured(self, rounds: int = 9, min_time: float = 1e-3) -> dict[str, Quantity]:
+        """The shortest seconds of each kernel, in turns on one thread; every answer is checked first."""
+        contenders, exact = self.contenders(), self.exact()
+        with one_thread():
+            for name, run in contenders.items():
+                if not np.allclose(run(), exact, atol=1e-5):
+                    raise WorkbenchError(f"{name} is wrong for {self.tokens} tokens, window {self.window}")
+            return interleaved(contenders, rounds=rounds, min_time=min_time).shortest
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch on one thread, as long as this lasts."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def attention_paces(
+    shapes: Sequence[Shape] = TRAINING, *, dim: int = 64, rounds: int = 9, min_time: float = 1e-3
+) -> dict[str, Pace]:
+    """The pace of every kernel on this machine, from a few small shapes (tokens, window).
+
+    A kernel that knows no window learns from those shapes alone whose window leaves nothing out: give two.
+    """
+    works: dict[str, list[Work]] = {}
+    seconds: dict[str, list[float]] = {}
+    for tokens, window in shapes:
+        measured = AttentionTask(tokens, window, dim).measured(rounds, min_time)
+        for name, shortest in measured.items():
+            works.setdefault(name, []).append(attention_work(name, tokens, window, dim))
+            seconds.setdefault(name, []).append(shortest.value)
+    return {name: pace_of(works[name], seconds[name]) for name in works if len(works[name]) > 1}
+
+
+def memory_of(machine: Machine, limits: Ceilings) -> tuple[Level, ...]:
+    """The caches of a machine and what is behind them, as one core meets them."""
+    sizes = {f"L{cache.level}": float(cache.size) for cache in machine.caches}
+    return tuple(
+        Level(sizes.get(name, math.inf), limits.bandwidth(name).value)
+        for name in limits.levels
+        if name in sizes or name == "DRAM"
+    )
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One shape: predicted seconds of each kernel, and the measured ones."""
+
+    tokens: int
+    window: int
+    predicted: Mapping[str, float]
+    measured: Mapping[str, float]
+
+    @property
+    def chosen(self) -> str:
+        """What the prediction says is fastest."""
+        return min(self.predicted, key=self.predicted.__getitem__)
+
+    @property
+    def fastest(self) -> str:
+        """What was fastest."""
+        return min(self.measured, key=self.measured.__getitem__)
+
+    @property
+    def price(self) -> float:
+        """Time of the chosen kernel over that of the fastest: 1 is a right choice."""
+        return self.measured[self.chosen] / self.measured[self.fastest]
+
+    @property
+    def errors(self) -> dict[str, float]:
+        """Predicted over measured seconds, less 1, by kernel."""
+        return {name: time / self.measured[name] - 1 for name, time in self.predicted.items()}
