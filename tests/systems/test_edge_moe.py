@@ -19,6 +19,7 @@ from workbench.systems.attention_cost.edge_moe import (
     FixedNetwork,
     Layer,
     MultiTaskViT,
+    SharedGate,
     attention_fixed,
     experts_fixed,
     fixed_experts,
@@ -50,16 +51,16 @@ def test_other_orders_are_right_but_wide_or_long(size):
     tokens, lanes = size
     wide, long = unstaggered(tokens, lanes), flushed(tokens, lanes)
     assert wide.faults() == [] == long.faults()
-    assert wide.tokens_read.max() == lanes + 1
+    assert wide.vectors_read.max() == lanes + 1
     assert wide.finished.max() == lanes
-    assert long.tokens_read.max() <= 2
+    assert long.vectors_read.max() <= 2
     assert long.steps >= staggered_steps(tokens, lanes)
 
 
 def test_the_published_reads_and_means():
     reads = {p: int(staggered(129, p).keys_read.sum()) for p in (1, 4, 16)}
     assert reads == {1: 16641, 4: 4257, 16: 1161}
-    means = [float(staggered(129, p).tokens_read.mean()) for p in (4, 32)]
+    means = [float(staggered(129, p).vectors_read.mean()) for p in (4, 32)]
     assert means == pytest.approx([1.03, 1.20], abs=0.005)
 
 
@@ -214,6 +215,21 @@ def test_every_second_block_has_experts_and_every_task_its_gate(network):
         both = network(X)
         torch.testing.assert_close(both[:, 3:], network.answer(X, 1))
         assert not torch.allclose(network.answer(X, 1, gates=0), both[:, 3:])
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_shared_gate_serves_both_tasks(which):
+    torch.manual_seed(0)
+    own = MultiTaskViT().eval()
+    torch.manual_seed(0)
+    shared = SharedGate(which).eval()
+    X = torch.rand(3, 1, 8, 8)
+    wanted = torch.cat([own.answer(X, task, gates=which) for task in (0, 1)], 1)
+    torch.testing.assert_close(shared(X), wanted)
+    shared(X).sum().backward()
+    for block in shared.blocks[1::2]:
+        used = block.experts.gates.grad.abs().sum((1, 2)) > 0
+        assert used.tolist() == [which == 0, which == 1]
 
 
 def test_every_parameter_learns():

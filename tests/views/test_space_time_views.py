@@ -18,7 +18,7 @@ def test_it_marks_beginnings_and_says_the_busiest_step():
     assert list(keys.y) == [1, 1, 1, 1]
     assert list(queries.y) == [1, 1, 1, 0]
     assert "3 queries are begun, lanes are idle for 25%" in fig.layout.meta["alt"]
-    assert "the busiest step needs 2 tokens" in fig.layout.meta["caption"]
+    assert "the busiest step needs 2 vectors" in fig.layout.meta["caption"]
     assert fig.layout.shapes[0].y0 == 2
     assert fig.layout.yaxis.autorange == "reversed"
 

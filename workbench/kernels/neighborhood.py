@@ -44,8 +44,8 @@ def neighborhood_attention(
     `space` has one to three axes; `window`, `dilation` and `causal` are one value or one per axis, with
     window * dilation at most the axis. Float32 or float64, finite. `method` is "fused", "gemm", "naive" or
     "rows"; `tile` is the box of queries that "fused" and "gemm" handle together (one number or one per
-    axis, 256 queries at most). Writes to `out` if given (C-contiguous, apart from the rest) and returns it.
-    The readable twin is `_neighborhood_attention`.
+    axis, 256 queries at most; `tile_of` says what is taken otherwise). Writes to `out` if given
+    (C-contiguous, apart from the rest) and returns it. The readable twin is `_neighborhood_attention`.
 
         O = neighborhood_attention(Q, K, V, 7)                      # 7 x 7 keys for Q [2, 4, 64, 64, 32]
         O = neighborhood_attention(Q, K, V, (3, 7), dilation=(1, 2), causal=(True, False))

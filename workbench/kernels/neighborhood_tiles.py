@@ -56,7 +56,7 @@ def tile_of(geometry: Neighborhood, tile: PerAxis | None = None) -> tuple[int, .
 
 @lru_cache(maxsize=32)
 def tile_layout(geometry: Neighborhood, tile: tuple[int, ...], inverse: bool = False) -> Layout:
-    """`sizes`, `lanes` and `keys` for all tiles; kept for the next call of the same shapes."""
+    """`sizes`, `lanes` and `keys` for all tiles, to be read only; kept for the next call of these shapes."""
     causal = tuple(map(int, geometry.causal))
     numbers = ((geometry.space, 1), (geometry.window, 1), (geometry.dilation, 1), (causal, 0), (tile, 1))
     axes = zip(*(three(values, fill) for values, fill in numbers), strict=True)

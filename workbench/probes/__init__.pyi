@@ -1,7 +1,8 @@
 from .attention_cascades import CASCADES
-from .attention_choice import AttentionTask, Trial, attention_paces, memory_of
+from .attention_choice import AttentionTask, Trial, attention_paces, memory_of, one_thread
 from .attention_errors import MapError, map_error
 from .attention_kinds import kernel_attention, softmax_attention, sparse_attention
+from .attention_ledger import LedgerEntry, attention_ledger, ledger_times
 from .attention_measures import MapMeasures, map_measures
 from .attention_parts import attention_rule
 from .attention_places import (
@@ -79,6 +80,7 @@ __all__ = [
     "Footprint",
     "HeadSimilarity",
     "LayerCost",
+    "LedgerEntry",
     "MapError",
     "MapMeasures",
     "MapOverview",
@@ -99,6 +101,7 @@ __all__ = [
     "all_before",
     "attending",
     "attention",
+    "attention_ledger",
     "attention_paces",
     "attention_rule",
     "components",
@@ -119,6 +122,7 @@ __all__ = [
     "init_projection",
     "interpret",
     "kernel_attention",
+    "ledger_times",
     "map_error",
     "map_measures",
     "map_overview",
@@ -128,6 +132,7 @@ __all__ = [
     "moments",
     "neighborhood_keys",
     "neighbors_to_field",
+    "one_thread",
     "orientations",
     "orthogonality",
     "passes",

@@ -29,6 +29,7 @@ from workbench.kernels.attention_work import (
     attention_kernels,
     attention_work,
     pace_of,
+    predicted_seconds,
 )
 from workbench.kernels.neighborhood import axes_of
 from workbench.kernels.neighborhood_tiles import tile_layout, tile_of
@@ -117,6 +118,14 @@ class AttentionTask:
                     raise WorkbenchError(f"{name} is wrong for {self.tokens} tokens, window {self.window}")
             return interleaved(contenders, rounds=rounds, min_time=min_time).shortest
 
+    def trial(
+        self, paces: Mapping[str, Pace], memory: Sequence[Level], rounds: int = 9, min_time: float = 1e-3
+    ) -> "Trial":
+        """Predicts first and measures then."""
+        predicted = predicted_seconds(self.tokens, self.window, paces, memory, self.dim)
+        measured = self.measured(rounds, min_time)
+        return Trial(self, predicted, {name: measured[name].value for name in predicted})
+
 
 @contextmanager
 def one_thread() -> Iterator[None]:
@@ -160,12 +169,17 @@ def memory_of(machine: Machine, limits: Ceilings) -> tuple[Level, ...]:
 
 @dataclass(frozen=True)
 class Trial:
-    """One shape: predicted seconds of each kernel, and the measured ones."""
+    """One task: predicted seconds of each kernel, and the measured ones of the same kernels."""
 
-    tokens: int
-    window: int
+    task: AttentionTask
     predicted: Mapping[str, float]
     measured: Mapping[str, float]
+
+    @property
+    def works(self) -> dict[str, Work]:
+        """What each of them had to do."""
+        tokens, window, dim = self.task.tokens, self.task.window, self.task.dim
+        return {name: attention_work(name, tokens, window, dim) for name in self.predicted}
 
     @property
     def chosen(self) -> str:
@@ -173,16 +187,15 @@ class Trial:
         return min(self.predicted, key=self.predicted.__getitem__)
 
     @property
-    def fastest(self) -> str:
-        """What was fastest."""
-        return min(self.measured, key=self.measured.__getitem__)
-
-    @property
-    def price(self) -> float:
-        """Time of the chosen kernel over that of the fastest: 1 is a right choice."""
-        return self.measured[self.chosen] / self.measured[self.fastest]
-
-    @property
     def errors(self) -> dict[str, float]:
         """Predicted over measured seconds, less 1, by kernel."""
         return {name: time / self.measured[name] - 1 for name, time in self.predicted.items()}
+
+    def price(self, choice: str) -> float:
+        """Time of a choice over that of the fastest: 1 is the best one."""
+        return self.measured[choice] / min(self.measured.values())
+
+    def fewest(self, what: str) -> str:
+        """The kernel whose work has the fewest of something: "flops" or "scores"."""
+        works = self.works
+        return min(works, key=lambda name: int(getattr(works[name], what)))

@@ -30,6 +30,7 @@ from .pareto_atoms import pareto_atoms
 from .patch_choices import patch_choices
 from .pictures import picture, pixel_axes
 from .poses import joints, painted_labels
+from .predictions import predictions
 from .product_cubes import product_cube
 from .rooflines import roofline
 from .schedules import Slot, schedule
@@ -91,6 +92,7 @@ __all__ = [
     "picture",
     "pixel_axes",
     "power_spectra",
+    "predictions",
     "product_cube",
     "receptive_field",
     "reuse_histogram",

@@ -12,7 +12,8 @@ from workbench.views.pictures import picture
 from workbench.views.theme import GREEN, ORANGE, PURPLE, SKY, VERMILION, YELLOW, describe
 
 MOST = 3
-INKS = (SKY, ORANGE, GREEN, YELLOW, PURPLE, VERMILION, "#BBBBBB", "#E8E8E8")  # black is read on each
+INKS = (SKY, ORANGE, GREEN, YELLOW, PURPLE, VERMILION)  # black is read on each
+REST = "#E0E0E0"
 
 
 def patch_choices(
@@ -20,8 +21,8 @@ def patch_choices(
 ) -> go.Figure:
     """The image [height, width] with values in [0, 1] and, by name, up to three grids [rows, columns].
 
-    A grid holds one whole number from 0 for each patch, which is written into it. Equal numbers have equal
-    colours in all grids; beyond eight, colours repeat. what: the thing that is chosen.
+    A grid holds one whole number from 0 for each patch, which is written into it. The six numbers that come
+    most often have a colour each, the same in all grids; the others are grey. what: the thing that is chosen.
     """
     grids = {name: np.asarray(grid) for name, grid in choices.items()}
     whole = all(g.ndim == 2 and g.size and np.issubdtype(g.dtype, np.integer) for g in grids.values())
@@ -32,16 +33,20 @@ def patch_choices(
         )
     fig = make_subplots(1, 1 + len(grids), subplot_titles=["the picture", *grids], horizontal_spacing=0.03)
     fig.add_trace(picture(image), row=1, col=1)
-    scale = [[(i + end) / len(INKS), ink] for i, ink in enumerate(INKS) for end in (0, 1)]
+    inks = (*INKS, REST)
+    scale = [[(i + end) / len(inks), ink] for i, ink in enumerate(inks) for end in (0, 1)]
+    numbers, times = np.unique(np.concatenate([g.ravel() for g in grids.values()]), return_counts=True)
+    often = numbers[np.argsort(-times, kind="stable")][: len(INKS)].tolist()
+    ink = np.vectorize(lambda number: often.index(number) if number in often else len(INKS), otypes=[int])
     for col, grid in enumerate(grids.values(), start=2):
         fig.add_heatmap(
-            z=grid % len(INKS),
+            z=ink(grid),
             text=grid.astype(str),
             texttemplate="%{text}",
             textfont={"size": 13, "color": "black"},
             colorscale=scale,
             zmin=-0.5,
-            zmax=len(INKS) - 0.5,
+            zmax=len(inks) - 0.5,
             showscale=False,
             hoverinfo="skip",
             xgap=2,

@@ -23,7 +23,8 @@ def space_time(
     most: float | None = None,
     caption: str | None = None,
 ) -> go.Figure:
-    """Lanes downwards, steps to the right; a colour is one round of queries, grey is idle. Below: new tokens.
+    """Lanes downwards, steps to the right; a colour is one round of queries, grey is idle. Below: new
+    vectors.
 
     query [steps, lanes]: the query that a lane works on, -1 where it is idle; a lane begins another query
     where the number changes, and that is marked by its number if there is room, by a dot if there is not.
@@ -82,7 +83,7 @@ def space_time(
     fig.update_yaxes(
         title_text="lane", autorange="reversed", showgrid=False, dtick=max(1, lanes // 8), row=1, col=1
     )
-    fig.update_yaxes(title_text="new tokens", range=[0, 1.1 * top], row=2, col=1)
+    fig.update_yaxes(title_text="new vectors", range=[0, 1.1 * top], row=2, col=1)
     fig.update_xaxes(range=[-0.5, steps - 0.5], showgrid=False)
     fig.update_xaxes(title_text="step", row=2, col=1)
     fig.update_layout(
@@ -90,7 +91,7 @@ def space_time(
     )
     idle, many = float((rows < 0).mean()), f"{lanes} lane{'s' * (lanes > 1)}"
     said = (
-        f"the busiest step needs {together.max():g} tokens from memory, the mean step {together.mean():.2f}"
+        f"the busiest step needs {together.max():g} vectors from memory, the mean step {together.mean():.2f}"
     )
     return describe(
         fig,
