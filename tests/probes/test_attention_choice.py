@@ -10,6 +10,7 @@ from workbench.errors import WorkbenchError
 from workbench.kernels import Level, Pace, attention_kernels
 from workbench.machine import Machine
 from workbench.probes import AttentionTask, Trial, attention_ledger, attention_paces, ledger_times, memory_of
+from workbench.quantity import Quantity
 
 
 @pytest.mark.parametrize(("tokens", "window"), [(1, 1), (5, 2), (70, 70), (130, 65)])
@@ -28,9 +29,9 @@ def test_every_kernel_is_timed_and_gets_a_pace():
 
 
 def test_a_trial_says_what_a_choice_costs():
-    trial = Trial(
-        AttentionTask(8, 4), {"tiles": 1.0, "query by query": 2.0}, {"tiles": 3.0, "query by query": 2.0}
-    )
+    predicted, clock = {"tiles": 1.0, "query by query": 2.0}, {"tiles": 3.0, "query by query": 2.0}
+    measured = {name: Quantity(t, "s", "measured", machine="m", when="now") for name, t in clock.items()}
+    trial = Trial(AttentionTask(8, 4), predicted, measured)
     assert trial.chosen == "tiles"
     assert (trial.price("tiles"), trial.price("query by query")) == (1.5, 1)
     assert trial.errors == pytest.approx({"tiles": -2 / 3, "query by query": 0})

@@ -1,4 +1,4 @@
-"""A query on a photograph: which pixels are clear, orange, dark and dotted, and what the text says."""
+"""A query on a photograph: which pixels are clear, yellow, dark and dotted, and what the text says."""
 
 import numpy as np
 import pytest

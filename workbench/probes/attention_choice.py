@@ -124,7 +124,7 @@ class AttentionTask:
         """Predicts first and measures then."""
         predicted = predicted_seconds(self.tokens, self.window, paces, memory, self.dim)
         measured = self.measured(rounds, min_time)
-        return Trial(self, predicted, {name: measured[name].value for name in predicted})
+        return Trial(self, predicted, {name: measured[name] for name in predicted})
 
 
 @contextmanager
@@ -173,7 +173,12 @@ class Trial:
 
     task: AttentionTask
     predicted: Mapping[str, float]
-    measured: Mapping[str, float]
+    measured: Mapping[str, Quantity]
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """The measured ones as plain numbers."""
+        return {name: seconds.value for name, seconds in self.measured.items()}
 
     @property
     def works(self) -> dict[str, Work]:
@@ -189,11 +194,11 @@ class Trial:
     @property
     def errors(self) -> dict[str, float]:
         """Predicted over measured seconds, less 1, by kernel."""
-        return {name: time / self.measured[name] - 1 for name, time in self.predicted.items()}
+        return {name: time / self.seconds[name] - 1 for name, time in self.predicted.items()}
 
     def price(self, choice: str) -> float:
         """Time of a choice over that of the fastest: 1 is the best one."""
-        return self.measured[choice] / min(self.measured.values())
+        return self.seconds[choice] / min(self.seconds.values())
 
     def fewest(self, what: str) -> str:
         """The kernel whose work has the fewest of something: "flops" or "scores"."""

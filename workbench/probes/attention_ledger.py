@@ -83,7 +83,7 @@ class LedgerEntry:
             "operations": Quantity(self.flops, "", "formula"),
             "kept": None if self.kept is None else Quantity(self.kept, "B", "formula"),
             "K loads": None if self.key_loads is None else Quantity(self.key_loads, "", "formula"),
-            "error": f"{self.error:.0e}",
+            "error, in 10⁻⁷": round(1e7 * self.error, 1),
         }
 
 

@@ -12,7 +12,7 @@ from plotly.colors import hex_to_rgb
 from workbench.errors import WorkbenchError
 from workbench.views.painted import SIDE, Bytes, Painting
 from workbench.views.pictures import checked_image
-from workbench.views.theme import BLUE, ORANGE, VERMILION
+from workbench.views.theme import BLUE, YELLOW
 from workbench.views.words import short
 
 if TYPE_CHECKING:  # drawing alone does not load numba
@@ -26,8 +26,8 @@ def painted_neighborhood(
 ) -> Painting:
     """What one query sees, and what the tile that it is handled in must read.
 
-    The keys of its window are clear, the other keys of the tile's halo orange, all that the tile never reads
-    dark. The queries of the tile are blue dots, the one in question is vermilion.
+    The keys of its window are clear, the other keys of the tile's halo yellow, all that the tile never reads
+    dark. The queries of the tile are blue dots, the one in question is a whole patch of blue.
 
     image: [height, width] or [height, width, 3] in [0, 1]; a token is a patch of it. geometry: with two axes
     of space. position: (row, column) of the query, in tokens. tile: (rows, columns) of queries.
@@ -90,7 +90,7 @@ def _words(geometry: "Neighborhood", at: tuple[int, int], part: "NeighborhoodTil
 def _colours() -> Bytes:
     """One row for each mark."""
     marks: list[tuple[float, ...]] = [(0, 0, 0, 0), (0, 0, 0, 190)]
-    inks = ((ORANGE, 130), (BLUE, 255), (VERMILION, 255))
+    inks = ((YELLOW, 130), (BLUE, 255), (BLUE, 255))
     marks += [(*hex_to_rgb(colour), opacity) for colour, opacity in inks]
     table: NDArray[np.uint8] = np.rint(marks).astype(np.uint8)
     return table

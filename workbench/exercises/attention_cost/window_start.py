@@ -52,6 +52,21 @@ def dilation_first(i, length, window, dilation):
     return start + dilation * np.arange(window)
 
 
+def dilation_first_by_class(i, length, window, dilation):
+    start = min(max(i - dilation * (window // 2), 0), length - dilation * window)
+    return start + dilation * np.arange(window)
+
+
+def dilation_first_by_length(i, length, window, dilation):
+    start = min(max(i - dilation * (window // 2), 0), length - window)
+    return start + dilation * np.arange(window)
+
+
+def clamp_first(i, length, window, dilation):
+    start = min(max(i - window // 2, 0), length - window)
+    return start + dilation * np.arange(window)
+
+
 def no_dilation(i, length, window, dilation):
     start = min(max(i - window // 2, 0), length - window)
     return np.arange(start, start + window)
@@ -84,8 +99,8 @@ EXERCISE = Exercise(
     signature="window_keys(i, length, window, dilation) -> keys",
     ask="""
     Positions 0 to `length` − 1 stand in a row. The query at position `i` sees exactly `window` keys, also at
-    the borders: there the window shifts inwards, it never shrinks. Return the positions of these keys, an
-    array of `window` whole numbers in rising order.
+    the borders: there the window shifts inwards, it never shrinks. Return the positions of these keys, a
+    numpy array of `window` whole numbers in rising order.
 
     With a `dilation` of 1 they are neighbours, and `window // 2` of them come before `i` where there is room:
     an odd window has `i` in its middle, an even one holds one key more before `i` than after it. With a
@@ -126,6 +141,20 @@ EXERCISE = Exercise(
         "dilation is applied before the clamp": (
             dilation_first,
             "At the border your keys leave the class of i. Clamp inside the class first, then spread it out.",
+        ),
+        "dilation is applied before the clamp, to length - dilation * window": (
+            dilation_first_by_class,
+            "A start clamped to 0, or to length - dilation * window, may be of another class than i. Count "
+            "places inside the class of i, clamp there, then spread them out.",
+        ),
+        "dilation is applied before the clamp, to length - window": (
+            dilation_first_by_length,
+            "Spread out, a window needs more room than `window` positions, and at the first border your keys "
+            "leave the class of i. Clamp inside the class first, then spread it out.",
+        ),
+        "the clamp is done as if there were no dilation": (
+            clamp_first,
+            "Your start is that of neighbours, only then come the gaps. Count places inside the class of i.",
         ),
         "dilation is left out": (
             no_dilation,
