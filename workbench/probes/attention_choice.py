@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -71,52 +72,37 @@ class AttentionTask:
 
     def contenders(self) -> dict[str, Callable[[], np.ndarray]]:
         """The kernels that solve it, ready to run on one thread: each call gives O [tokens, dim]."""
-        import torch
-
         (n, w), (Q, K, V) = (self.tokens, self.window), self.operands()
-        q, k, v, O = Q[None], K[None], V[None], np.empty((1, n, self.dim), np.float32)
+        q, k, v, o = Q[None], K[None], V[None], np.empty((1, n, self.dim), np.float32)
         S, row = np.empty((n, n), np.float32), np.empty(w, np.float32)
         weights, sums = np.empty((1, n, w), np.float32), np.empty((1, n), np.float32)
         geometry = Neighborhood.of((n,), w, 1, True)
         tiles, axes = tile_layout(geometry, tile_of(geometry)), axes_of(geometry)
-        mask = torch.from_numpy(self.sees())
-        tensors = [torch.from_numpy(part)[None, None] for part in (Q, K, V)]
-
-        def ours(run: Callable[..., None], *arguments: object) -> Callable[[], np.ndarray]:
-            def call() -> np.ndarray:
-                run(*arguments)
-                return O[0]
-
-            return call
-
-        def library(**options: object) -> Callable[[], np.ndarray]:
-            def call() -> np.ndarray:
-                out = torch.nn.functional.scaled_dot_product_attention(*tensors, **options)
-                answer: np.ndarray = out[0, 0].numpy()
-                return answer
-
-            return call
-
+        O = o[0]
         every = {
-            "whole matrix": ours(attention_naive, Q, K, V, S, O[0], w - 1, 0),
-            "tiles": ours(attention_tiled, Q, K, V, O[0], w - 1, 0),
-            "query by query": ours(attention_windowed, Q, K, V, row, O[0], w - 1, 0),
-            "neighbours, stored": ours(neighborhood_naive, q, k, v, weights, O, *axes, 0, 1),
-            "neighbours, products": ours(neighborhood_gemm, q, k, v, weights, O, *tiles, 0, 1),
-            "neighbours, fused": ours(neighborhood_fused, q, k, v, O, sums, *tiles, 0, 1),
-            "library, mask": library(attn_mask=mask),
-            SEES_ALL: library(is_causal=True),
+            "whole matrix": giving(O, attention_naive, Q, K, V, S, O, w - 1, 0),
+            "tiles": giving(O, attention_tiled, Q, K, V, O, w - 1, 0),
+            "query by query": giving(O, attention_windowed, Q, K, V, row, O, w - 1, 0),
+            "neighbours, stored": giving(O, neighborhood_naive, q, k, v, weights, o, *axes, 0, 1),
+            "neighbours, products": giving(O, neighborhood_gemm, q, k, v, weights, o, *tiles, 0, 1),
+            "neighbours, fused": giving(O, neighborhood_fused, q, k, v, o, sums, *tiles, 0, 1),
+            "library, mask": library_attention(Q, K, V, self.sees()),
+            SEES_ALL: library_attention(Q, K, V, causal=True),
         }
         return {name: every[name] for name in attention_kernels(n, w)}
 
     def measured(self, rounds: int = 9, min_time: float = 1e-3) -> dict[str, Quantity]:
         """The shortest seconds of each kernel, in turns on one thread; every answer is checked first."""
-        contenders, exact = self.contenders(), self.exact()
         with one_thread():
-            for name, run in contenders.items():
-                if not np.allclose(run(), exact, atol=1e-5):
-                    raise WorkbenchError(f"{name} is wrong for {self.tokens} tokens, window {self.window}")
-            return interleaved(contenders, rounds=rounds, min_time=min_time).shortest
+            return interleaved(self.checked(), rounds=rounds, min_time=min_time).shortest
+
+    def checked(self) -> dict[str, Callable[[], np.ndarray]]:
+        """The contenders, after each has shown that its answer is right."""
+        contenders, exact = self.contenders(), self.exact()
+        for name, run in contenders.items():
+            if not np.allclose(run(), exact, atol=1e-5):
+                raise WorkbenchError(f"{name} is wrong for {self.tokens} tokens, window {self.window}")
+        return contenders
 
     def trial(
         self, paces: Mapping[str, Pace], memory: Sequence[Level], rounds: int = 9, min_time: float = 1e-3
@@ -125,6 +111,33 @@ class AttentionTask:
         predicted = predicted_seconds(self.tokens, self.window, paces, memory, self.dim)
         measured = self.measured(rounds, min_time)
         return Trial(self, predicted, {name: measured[name] for name in predicted})
+
+
+def giving(O: np.ndarray, kernel: Callable[..., None], *operands: Any) -> Callable[[], np.ndarray]:
+    """A call of the kernel that gives what it has written to O."""
+
+    def call() -> np.ndarray:
+        kernel(*operands)
+        return O
+
+    return call
+
+
+def library_attention(
+    Q: np.ndarray, K: np.ndarray, V: np.ndarray, mask: np.ndarray | None = None, causal: bool = False
+) -> Callable[[], np.ndarray]:
+    """A call of torch's fused attention on one head, Q, K, V [n, d]; mask: who sees whom, bool [n, n]."""
+    import torch
+
+    q, k, v = (torch.from_numpy(part)[None, None] for part in (Q, K, V))
+    seen = None if mask is None else torch.from_numpy(mask)
+    attend = torch.nn.functional.scaled_dot_product_attention
+
+    def call() -> np.ndarray:
+        answer: np.ndarray = attend(q, k, v, attn_mask=seen, is_causal=causal)[0, 0].numpy()
+        return answer
+
+    return call
 
 
 @contextmanager
@@ -147,14 +160,19 @@ def attention_paces(
 
     A kernel that knows no window learns from those shapes alone whose window leaves nothing out: give two.
     """
-    works: dict[str, list[Work]] = {}
-    seconds: dict[str, list[float]] = {}
-    for tokens, window in shapes:
-        measured = AttentionTask(tokens, window, dim).measured(rounds, min_time)
-        for name, shortest in measured.items():
-            works.setdefault(name, []).append(attention_work(name, tokens, window, dim))
-            seconds.setdefault(name, []).append(shortest.value)
-    return {name: pace_of(works[name], seconds[name]) for name in works if len(works[name]) > 1}
+    runs = {
+        (name, shape): run for shape in shapes for name, run in AttentionTask(*shape, dim).checked().items()
+    }
+    with one_thread():  # all in turns: what slows the machine for a while slows all of them
+        calls = {f"{name}, {shape}": run for (name, shape), run in runs.items()}
+        clock = interleaved(calls, rounds=rounds, min_time=min_time).shortest
+    paces = {}
+    for name in dict.fromkeys(name for name, _ in runs):
+        seen = [shape for each, shape in runs if each == name]
+        works = [attention_work(name, *shape, dim) for shape in seen]
+        if len(works) > 1:
+            paces[name] = pace_of(works, [clock[f"{name}, {shape}"].value for shape in seen])
+    return paces
 
 
 def memory_of(machine: Machine, limits: Ceilings) -> tuple[Level, ...]:

@@ -32,9 +32,11 @@ from workbench.kernels.neighborhood import axes_of
 from workbench.kernels.neighborhood_fused import KEYS as PART
 from workbench.kernels.neighborhood_tiles import tile_layout, tile_of
 from workbench.machine import interleaved
-from workbench.probes.attention_choice import one_thread
+from workbench.probes.attention_choice import giving, library_attention, one_thread
 from workbench.quantity import Quantity
 
+Work = tuple[int, int, int]  # scores made, weighed, used
+Run = Callable[[], np.ndarray]
 LANES = 4  # of the staggered order, as in the chip that it was made for
 FIRST, LAST = "attention, maximum first", "attention, division last"
 ONE, RUNNING = "attention, one pass", "attention, running statistics"
@@ -57,7 +59,7 @@ class LedgerEntry:
     used: int
     kept: int | None
     key_loads: int | None
-    run: Callable[[], np.ndarray] = field(repr=False, compare=False)
+    run: Run = field(repr=False, compare=False)
     sees: np.ndarray = field(repr=False, compare=False)
     operands: tuple[np.ndarray, np.ndarray, np.ndarray] = field(repr=False, compare=False)
 
@@ -120,11 +122,13 @@ def _seeing_all(Q: np.ndarray, K: np.ndarray, V: np.ndarray) -> tuple[LedgerEntr
     steps, blocks = staggered_steps(n, lanes), -(-n // QUERIES)
     tiles = tiled_work(n, n, d, n, n).scores
 
-    def entry(name: str, cascade: str, work: tuple[int, int, int], *rest: Any) -> LedgerEntry:
-        return LedgerEntry(name, "all", cascade, *work, *rest, all_pairs, (Q, K, V))
+    def entry(
+        name: str, cascade: str, work: Work, kept: int | None, loads: int | None, run: Run
+    ) -> LedgerEntry:
+        return LedgerEntry(name, "all", cascade, *work, kept, loads, run, all_pairs, (Q, K, V))
 
-    def ours(kernel: Callable[..., None], *operands: Any) -> Callable[[], np.ndarray]:
-        return _giving(O, kernel, *operands)
+    def ours(kernel: Callable[..., None], *operands: Any) -> Run:
+        return giving(O, kernel, *operands)
 
     return (
         entry("whole matrix", FIRST, (pairs,) * 3, 4 * pairs, pairs * d,
@@ -139,7 +143,7 @@ def _seeing_all(Q: np.ndarray, K: np.ndarray, V: np.ndarray) -> tuple[LedgerEntr
               ours(attention_tiled, Q, K, V, O, n, n)),
         entry("staggered", RUNNING, (steps * lanes, 2 * pairs, steps * lanes), 4 * steps * lanes, steps * d,
               lambda: attention_staggered(Q, K, V, lanes)),
-        entry("library", ONE, (pairs,) * 3, None, None, _library(Q, K, V)),
+        entry("library", ONE, (pairs,) * 3, None, None, library_attention(Q, K, V)),
     )  # fmt: skip
 
 
@@ -156,43 +160,19 @@ def _in_a_window(Q: np.ndarray, K: np.ndarray, V: np.ndarray, w: int) -> tuple[L
     short, seen = int(shrinking.sum()), geometry.scores
     q, k, v, o = Q[None], K[None], V[None], O[None]
 
-    def entry(name: str, cascade: str, work: tuple[int, int, int], *rest: Any) -> LedgerEntry:
-        return LedgerEntry(name, "window", cascade, *work, *rest, (Q, K, V))
+    def entry(
+        name: str, cascade: str, work: Work, kept: int, loads: int | None, run: Run, sees: np.ndarray
+    ) -> LedgerEntry:
+        return LedgerEntry(name, "window", cascade, *work, kept, loads, run, sees, (Q, K, V))
 
     return (
         entry("query by query", FIRST, (short,) * 3, 4 * w, short * d,
-              _giving(O, attention_windowed, Q, K, V, row, O, half, half), shrinking),
+              giving(O, attention_windowed, Q, K, V, row, O, half, half), shrinking),
         entry("neighbours, stored", FIRST, (seen,) * 3, 4 * n * w, seen * d,
-              _giving(O, neighborhood_naive, q, k, v, weights, o, *axes, 0, 1), moving),
+              giving(O, neighborhood_naive, q, k, v, weights, o, *axes, 0, 1), moving),
         entry("neighbours, products", FIRST, (halos * wide, seen, halos * wide), 4 * n * w, halos * d,
-              _giving(O, neighborhood_gemm, q, k, v, weights, o, *layout, 0, 1), moving),
+              giving(O, neighborhood_gemm, q, k, v, weights, o, *layout, 0, 1), moving),
         entry("neighbours, fused", ONE, (fused,) * 3, 4 * PART * wide, halos * d,
-              _giving(O, neighborhood_fused, q, k, v, o, sums, *layout, 0, 1), moving),
-        entry("library, mask", ONE, (n * n,) * 3, n * n, None, _library(Q, K, V, moving), moving),
+              giving(O, neighborhood_fused, q, k, v, o, sums, *layout, 0, 1), moving),
+        entry("library, mask", ONE, (n * n,) * 3, n * n, None, library_attention(Q, K, V, moving), moving),
     )  # fmt: skip
-
-
-def _giving(O: np.ndarray, kernel: Callable[..., None], *operands: Any) -> Callable[[], np.ndarray]:
-    """A call of the kernel that gives what it wrote to O."""
-
-    def call() -> np.ndarray:
-        kernel(*operands)
-        return O
-
-    return call
-
-
-def _library(
-    Q: np.ndarray, K: np.ndarray, V: np.ndarray, mask: np.ndarray | None = None
-) -> Callable[[], np.ndarray]:
-    """Torch's fused attention."""
-    import torch
-
-    q, k, v = (torch.from_numpy(part)[None, None] for part in (Q, K, V))
-    seen = None if mask is None else torch.from_numpy(mask)
-
-    def call() -> np.ndarray:
-        answer: np.ndarray = torch.nn.functional.scaled_dot_product_attention(q, k, v, seen)[0, 0].numpy()
-        return answer
-
-    return call

@@ -88,6 +88,13 @@ def old_exponent(M, N, x):
         return float(M + m * np.exp2(n - N)), float(N)
 
 
+def empty_exponent(M, N, x):
+    n = round(x / LN2)
+    m = math.exp(x - n * LN2)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(M * np.exp2(np.subtract(N, N)) + m * np.exp2(n - N)), float(N)
+
+
 def one_number(M, N, x):
     with np.errstate(over="ignore", invalid="ignore"):
         return float(M * np.exp2(N) + np.exp(x)), 0.0
@@ -120,7 +127,7 @@ EXERCISE = Exercise(
 
     Split e^x first: n is the whole number *nearest* to x / ln 2, and m = e^(x − n ln 2). The new exponent is
     the larger one of N and n. The new mantissa is the sum of both mantissas, each brought to that exponent. A
-    power of two with an exponent of −127 or less counts as 0.
+    power of two with an exponent of −127 or less may count as 0, but need not: it changes no digit.
 
     `M` is a float, 0 or positive. `N` is a float with a whole value, or −inf while nothing is summed yet
     (then `M` is 0). `x` is a float from −1000 to 1000. The value M · 2^N itself may lie far outside of what
@@ -151,7 +158,7 @@ EXERCISE = Exercise(
         ),
         "no clamp: the shift of the bits wraps around": (
             not_clamped,
-            "An exponent below −127 does not fit into 8 bits. Raise it to −127 first: its power counts as 0.",
+            "An exponent below −127 does not fit into 8 bits. Raise it to −127 first: its power may count as 0.",
         ),
         "the smaller exponent is kept": (
             smaller_exponent,
@@ -160,6 +167,10 @@ EXERCISE = Exercise(
         "the exponent stays as it was": (
             old_exponent,
             "When e^x is much larger than the sum so far, its mantissa overflows. Who gives the exponent?",
+        ),
+        "the exponent stays as it was, even that of an empty sum": (
+            empty_exponent,
+            "An empty sum has the exponent −∞, and −∞ − (−∞) is nan. Take the larger of N and n: e^x may raise it.",
         ),
         "the pair is made one number": (
             one_number,
@@ -181,7 +192,7 @@ EXERCISE = Exercise(
     The factor of the larger pair is 2^0 = 1, and that of the smaller one is below 1: nothing can overflow.
     What is smaller by 2^127 would be lost in any float anyway, so it may count as 0. In float32 the powers
     are made by writing the bits of the exponent, and there the limit of −127 is needed: a smaller exponent
-    would run into the bit of the sign.
+    would run into the bit of the sign. The powers of Python, `2.0 ** n`, need no limit.
     """,
     rtol=1e-6,
     atol=0,

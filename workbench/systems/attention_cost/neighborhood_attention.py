@@ -262,7 +262,7 @@ SYSTEM = System(
         Claim(
             "fused-plane",
             says="On 64 x 64 tokens with windows of 31 x 31, fused tiles are faster than the naive way. One "
-            "thread. The control has windows of 7 x 7: too much of the halo is waste.",
+            "thread. The control has windows of 7 x 7: too much of what a tile computes is waste.",
             paper="on a GPU, in half precision: +581 % over naive kernels in 2-D, on average",
             unit="times",
             against="s, query by query",
@@ -272,7 +272,8 @@ SYSTEM = System(
         ),
         Claim(
             "gemm-plane",
-            says="The same for products of matrices with a scatter between them.",
+            says="On 64 x 64 tokens with windows of 31 x 31, products of tiles, whose weights go through "
+            "memory, are faster than the naive way. One thread. The control has windows of 7 x 7.",
             paper=SOURCE,
             unit="times",
             against="s, query by query",
@@ -293,7 +294,8 @@ SYSTEM = System(
         ),
         Claim(
             "gemm-line",
-            says="The same for products of matrices with a scatter between them.",
+            says="On 16,384 tokens in a row with windows of 129, products of tiles, whose weights go through "
+            "memory, are faster than the naive way. One thread. The control has windows of 9.",
             paper=SOURCE,
             unit="times",
             against="s, query by query",
@@ -325,8 +327,9 @@ SYSTEM = System(
         ),
         Claim(
             "bytes-of-weights",
-            says="The naive way holds 4 bytes of weights for every query and key of its window: the largest "
-            "difference from that number, on a plane and in a row. The control expects one row of them.",
+            says="The naive way holds 4 bytes of weights for every score. The value is the largest "
+            "difference between these bytes and the counted ones, on a plane and in a row. The control "
+            "expects the bytes of one window.",
             paper="the weights of unfused kernels take memory that grows with tokens times window",
             unit="bytes",
             bar=AtMost(0.0),
@@ -338,10 +341,10 @@ SYSTEM = System(
         Claim(
             "same-attention",
             says="Fused, products and naive, in float32, give what masked attention gives in float64, on odd "
-            "sizes, whole axes, single keys, even windows, dilation and causal axes: the largest "
-            "difference. The control's windows shrink at borders instead of moving.",
+            "sizes, whole axes, single keys, even windows, dilation and causal axes. The inputs are random "
+            "numbers of the order of one, and the value is the largest difference of an output. The "
+            "control's windows shrink at borders instead of moving.",
             paper="the source's kernels compute the same attention; ours: the number",
-            unit="of values of the order of one",
             bar=AtMost(1e-6),
             measure=difference,
             control=difference_of_shrunk,
@@ -349,8 +352,9 @@ SYSTEM = System(
         ),
         Claim(
             "half-precision",
-            says="Fused kernels in half precision keep the speed of the matrix units that products reach.",
-            paper="+1607 % (1-D) and +581 % (2-D) over naive kernels, on average",
+            says="On a graphics card, in half precision (16 bits), fused kernels that use its units for "
+            "products of small matrices are faster than naive kernels.",
+            paper="+1607 % (1-D) and +581 % (2-D) over naive kernels, on average; the bar is the latter",
             unit="times",
             bar=AtLeast(6.81, null=1.0),
             needs="hardware",
@@ -361,8 +365,8 @@ SYSTEM = System(
         "there are no matrix units and no half precision.",
         "The naive baseline is ours, with vectors inside each inner product; the source compares with the "
         "naive CUDA kernels of earlier NATTEN releases.",
-        "The fused kernel leaves out the queries that see nothing of a key at the rim of a halo; the "
-        "source multiplies whole sub-tiles and masks.",
+        "For a key at the rim of a halo, the fused kernel leaves out the queries that do not see it, in "
+        "whole vectors; the source multiplies whole sub-tiles and masks.",
         "The layout of tiles and halos is made once for each shape and kept; the source works it out on the "
         "way.",
         "Threads are Python's own, over kernels that let go of its lock: under `prange` every kernel would "
