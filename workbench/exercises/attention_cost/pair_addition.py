@@ -158,7 +158,7 @@ EXERCISE = Exercise(
         ),
         "no clamp: the shift of the bits wraps around": (
             not_clamped,
-            "An exponent below −127 does not fit into 8 bits. Raise it to −127 first: its power may count as 0.",
+            "An exponent below −127 does not fit into 8 bits. Raise it to −127 first: its power counts as 0.",
         ),
         "the smaller exponent is kept": (
             smaller_exponent,
@@ -170,7 +170,8 @@ EXERCISE = Exercise(
         ),
         "the exponent stays as it was, even that of an empty sum": (
             empty_exponent,
-            "An empty sum has the exponent −∞, and −∞ − (−∞) is nan. Take the larger of N and n: e^x may raise it.",
+            "An empty sum has the exponent −∞, and −∞ − (−∞) is nan. Let e^x raise the exponent: take the larger "
+            "of N and n.",
         ),
         "the pair is made one number": (
             one_number,
