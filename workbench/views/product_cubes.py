@@ -61,7 +61,7 @@ def product_cube(
     for number, (y, x) in enumerate(corners, start=1):
         middle = x + (values.shape[2] - 1) / 2
         fig.add_annotation(x=middle, y=y - 0.5, yanchor="bottom", text=str(number), row=2, col=1)
-    fig.update_yaxes(title_text="share", row=1, col=1)
+    fig.update_yaxes(title_text="largest = 1", row=1, col=1)
     bare = {"showgrid": False, "showticklabels": False, "ticks": "", "showline": False}
     fig.update_xaxes(constrain="domain", **bare, row=2, col=1)
     fig.update_yaxes(autorange="reversed", scaleanchor="x4", constrain="domain", **bare, row=2, col=1)

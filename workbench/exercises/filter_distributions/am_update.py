@@ -93,6 +93,14 @@ def squared_real_part(mean, variance, gamma1, gamma2, gamma3):
     return sweep(mean.real, variance, gamma1, gamma2, gamma3)
 
 
+def complex_square(mean, variance, gamma1, gamma2, gamma3):
+    d = variance + mean**2
+    gamma1 = (d / (gamma2[:, None] * gamma3)).mean((1, 2))
+    gamma2 = (d / (gamma1[:, None, None] * gamma3)).mean((0, 2))
+    gamma3 = (d / (gamma1[:, None, None] * gamma2[:, None])).mean((0, 1))
+    return gamma1, gamma2, gamma3
+
+
 def case(rng: np.random.Generator) -> tuple[Any, ...]:
     """A posterior over a small cube of odd sizes, real or complex, and factors of very different sizes."""
     shape = tuple(int(n) for n in rng.integers(1, 6, 3))
@@ -161,6 +169,11 @@ EXERCISE = Exercise(
         "the imaginary part is dropped": (
             squared_real_part,
             "|3 + 4i|² is 25. What does your function make of it?",
+        ),
+        "a complex number is squared": (
+            complex_square,
+            "The mean may be complex, and then its plain square is complex, too. A variance is a real number: "
+            "what is |3 + 4i|²?",
         ),
     },
     also_right=[by_sums, correcting],
