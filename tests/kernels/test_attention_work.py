@@ -97,11 +97,23 @@ def test_a_pace_never_has_a_negative_part():
         pace_of(works[:1], [1e-3])
 
 
-def test_a_stream_comes_from_the_nearest_level_that_holds_its_reach():
+def test_bytes_come_from_the_nearest_level_that_holds_their_reach():
     reaches = {1000: 0, 1001: 1, 10_000: 1, 10_001: 2}
-    assert all(level_of(Stream(1, reach), MEMORY) == MEMORY[place] for reach, place in reaches.items())
-    work = Work(1, 1, 1, 0, (Stream(10**6, 900), Stream(10**6, 5000), Stream(10**6, 10**6)))
+    assert all(level_of(reach, MEMORY) == MEMORY[place] for reach, place in reaches.items())
+    work = Work(1, 1, 1, 0, (Stream(10**6, 900, 0), Stream(10**6, 5000, 0), Stream(10**6, 10**6, 0)))
     assert waiting_seconds(work, MEMORY) == pytest.approx(1e-5 + 1e-3)  # the first level costs nothing more
+
+
+@pytest.mark.parametrize(("once", "seconds"), [(900, 0), (9000, 9e-8), (10**6, 1e-3)])
+def test_first_uses_come_from_where_everything_lies(once, seconds):
+    assert waiting_seconds(Work(1, 1, 1, 0, (Stream(once, 0, once),)), MEMORY) == pytest.approx(seconds)
+
+
+def test_query_key_value_and_output_are_touched_by_all():
+    for name in attention_kernels(70, 70):
+        work = attention_work(name, 70, 70, 8)
+        assert work.everything >= 4 * 70 * 8 * 4
+        assert all(stream.bytes >= stream.once for stream in work.streams)
 
 
 def test_the_longer_of_both_times_is_predicted():

@@ -5,7 +5,7 @@ Several kernels solve it. Each does its own amount of `Work`:
 
     rows      queries, each with a start that costs time, whatever the window
     flops     operations on numbers, useful or not: scores that a mask throws away count, too
-    streams   bytes that are read again and again, and how many others come by in between; and all once
+    streams   bytes that are read once or again and again, and how many others come by in between
 
 A processor computes while the next bytes are on their way, so of both times the longer one counts:
 
@@ -42,10 +42,11 @@ LIBRARY_ROWS = 32  # queries that the library handles together
 
 @dataclass(frozen=True)
 class Stream:
-    """`bytes` in all; `reach` bytes come by between two uses of the same one."""
+    """`bytes` in all, `once` of them for the first time; `reach` bytes come by between two uses of one."""
 
     bytes: int
     reach: int
+    once: int
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,11 @@ class Work:
     flops: int
     scratch: int
     streams: tuple[Stream, ...]
+
+    @property
+    def everything(self) -> int:
+        """Bytes of all that is touched."""
+        return sum(stream.once for stream in self.streams)
 
 
 @dataclass(frozen=True)
@@ -79,8 +85,8 @@ class Pace:
 
 
 def _whole_matrix(n: int, w: int, d: int) -> Work:
-    keys = Stream(n * n * d * FLOAT, n * d * FLOAT)
-    weights = Stream(n * n * STORED, n * n * FLOAT)
+    keys = Stream(n * n * d * FLOAT, n * d * FLOAT, n * d * FLOAT)
+    weights = Stream(n * n * STORED, n * n * FLOAT, n * n * FLOAT)
     return Work(n, n * n, n * n * (4 * d + EXP + 4) + 2, n * n * FLOAT, (keys, keys, weights))
 
 
@@ -100,20 +106,21 @@ def tiled_work(n: int, m: int, d: int, before: int, after: int) -> Work:
         blocks, keys, furthest = blocks + 1, keys + reach, max(furthest, reach)
     flops = scores * (4 * d + EXP + 2) + pairs * (d + EXP + 3) + 2 * n * d + 2 * blocks
     scratch = (min(n, QUERIES) * (d + KEYS + 2) + d * KEYS) * FLOAT
-    return Work(n, scores, flops, scratch, (Stream(2 * keys * d * FLOAT, 2 * furthest * d * FLOAT),))
+    stream = Stream(2 * keys * d * FLOAT, 2 * furthest * d * FLOAT, 2 * m * d * FLOAT)
+    return Work(n, scores, flops, scratch, (stream,))
 
 
 def _windowed(n: int, w: int, d: int) -> Work:
     seen = Neighborhood.of((n,), w, 1, True).scores
-    stream = Stream(2 * seen * d * FLOAT, 2 * w * d * FLOAT)
+    stream = Stream(2 * seen * d * FLOAT, 2 * w * d * FLOAT, 2 * n * d * FLOAT)
     return Work(n, seen, seen * (4 * d + EXP + 4) + 2, w * FLOAT, (stream,))
 
 
 def _neighbour_naive(n: int, w: int, d: int) -> Work:
     geometry = Neighborhood.of((n,), w, 1, True)
     seen = geometry.scores
-    keys = Stream(seen * d * FLOAT, w * d * FLOAT)
-    weights = Stream(seen * STORED, n * w * FLOAT)
+    keys = Stream(seen * d * FLOAT, w * d * FLOAT, n * d * FLOAT)
+    weights = Stream(seen * STORED, n * w * FLOAT, seen * FLOAT)
     flops = neighborhood_naive_flops(geometry, d, d)
     return Work(n, seen, flops, n * w * FLOAT, (keys, keys, weights))
 
@@ -121,9 +128,10 @@ def _neighbour_naive(n: int, w: int, d: int) -> Work:
 def _neighbour_gemm(n: int, w: int, d: int) -> Work:
     geometry = Neighborhood.of((n,), w, 1, True)
     sizes, lanes, _ = tile_layout(geometry, tile_of(geometry))
-    keys = Stream(int(sizes[:, 1].sum()) * d * FLOAT, int(sizes[:, 1].max()) * d * FLOAT)
-    weights = Stream(geometry.scores * STORED, n * w * FLOAT)
-    scores = int(sizes[:, 1].sum()) * lanes.shape[2]
+    halos, widest = int(sizes[:, 1].sum()), int(sizes[:, 1].max())
+    keys = Stream(halos * d * FLOAT, widest * d * FLOAT, n * d * FLOAT)
+    weights = Stream(geometry.scores * STORED, n * w * FLOAT, geometry.scores * FLOAT)
+    scores = halos * lanes.shape[2]
     flops = neighborhood_gemm_flops(geometry, d, d)
     return Work(n, scores, flops, n * w * FLOAT, (keys, keys, weights))
 
@@ -131,7 +139,8 @@ def _neighbour_gemm(n: int, w: int, d: int) -> Work:
 def _neighbour_fused(n: int, w: int, d: int) -> Work:
     geometry = Neighborhood.of((n,), w, 1, True)
     sizes, lanes, keys = tile_layout(geometry, tile_of(geometry))
-    halo = Stream(2 * int(sizes[:, 1].sum()) * d * FLOAT, 2 * int(sizes[:, 1].max()) * d * FLOAT)
+    halos, widest = int(sizes[:, 1].sum()), int(sizes[:, 1].max())
+    halo = Stream(2 * halos * d * FLOAT, 2 * widest * d * FLOAT, 2 * n * d * FLOAT)
     scores = int((keys[:, 5] - keys[:, 4]).sum())
     scratch = lanes.shape[2] * (2 * d + 64 + 5) * FLOAT
     return Work(n, scores, neighborhood_fused_flops(geometry, d, d), scratch, (halo,))
@@ -139,9 +148,9 @@ def _neighbour_fused(n: int, w: int, d: int) -> Work:
 
 def _library(n: int, w: int, d: int, masked: bool) -> Work:
     blocks = -(-n // LIBRARY_ROWS)
-    streams = [Stream(2 * blocks * n * d * FLOAT, 2 * n * d * FLOAT)]
+    streams = [Stream(2 * blocks * n * d * FLOAT, 2 * n * d * FLOAT, 2 * n * d * FLOAT)]
     if masked:
-        streams.append(Stream(n * n * MASKED, n * n * (1 + FLOAT)))
+        streams.append(Stream(n * n * MASKED, n * n * (1 + FLOAT), n * n * (1 + FLOAT)))
     scores = n * n if masked else n * (n + 1) // 2
     scratch = n * n * FLOAT if masked else 0
     return Work(n, scores, scores * (4 * d + EXP + 2), scratch, tuple(streams))
@@ -186,10 +195,8 @@ def attention_work(kernel: str, tokens: int, window: int, dim: int = 64) -> Work
     if kernel not in attention_kernels(tokens, window):
         raise WorkbenchError(f"{kernel!r} knows no window, but one of {window} came for {tokens} tokens")
     work = KERNELS[kernel](tokens, window, dim)
-    all_once = (
-        4 * tokens * dim * FLOAT
-    )  # Q, K, V and O: still there from the call before, if a cache holds them
-    return replace(work, streams=(*work.streams, Stream(all_once, all_once)))
+    ends = 2 * tokens * dim * FLOAT  # each query is read once, each output written once
+    return replace(work, streams=(*work.streams, Stream(ends, ends, ends)))
 
 
 def pace_of(works: Sequence[Work], seconds: Sequence[float]) -> Pace:
@@ -206,15 +213,24 @@ def pace_of(works: Sequence[Work], seconds: Sequence[float]) -> Pace:
     return Pace(float(row), float(1 / flop))
 
 
-def level_of(stream: Stream, memory: Sequence[Level]) -> Level:
+def level_of(reach: float, memory: Sequence[Level]) -> Level:
     """The nearest level that holds all that comes by until a byte is used again."""
-    return next((level for level in memory if stream.reach <= level.size), memory[-1])
+    return next((level for level in memory if reach <= level.size), memory[-1])
 
 
 def waiting_seconds(work: Work, memory: Sequence[Level]) -> float:
-    """What the streams take that do not come from the first level."""
-    streams = [(stream, level_of(stream, memory)) for stream in work.streams]
-    return sum(stream.bytes / level.bandwidth for stream, level in streams if level is not memory[0])
+    """What the bytes take that do not come from the first level.
+
+    A byte that is used for the first time in this call was last used in the call before: it comes from the
+    level that holds everything.
+    """
+    far, waiting = level_of(work.everything, memory), 0.0
+    for stream in work.streams:
+        again = (stream.bytes - stream.once, level_of(stream.reach, memory))
+        for moved, level in (again, (stream.once, far)):
+            if level is not memory[0]:
+                waiting += max(moved, 0) / level.bandwidth
+    return waiting
 
 
 def predicted_seconds(

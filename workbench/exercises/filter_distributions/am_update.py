@@ -172,7 +172,7 @@ EXERCISE = Exercise(
         ),
         "a complex number is squared": (
             complex_square,
-            "The mean may be complex, and then its plain square is complex, too. A variance is a real number: "
+            "The mean may be complex, and then its plain square is complex, too. A variance is real: "
             "what is |3 + 4i|²?",
         ),
     },
