@@ -80,7 +80,7 @@ def test_a_kernel_that_is_not_known_is_refused():
 @settings(deadline=None)
 @given(st.floats(1e-9, 1e-5), st.floats(1e8, 1e12))
 def test_a_pace_is_found_again(row, rate):
-    works = [Work(rows, 0, flops, 0, ()) for rows, flops in ((10, 10**6), (500, 10**7), (90, 10**8))]
+    works = [Work(rows, 0, flops, ()) for rows, flops in ((10, 10**6), (500, 10**7), (90, 10**8))]
     found = pace_of(works, [rows.rows * row + rows.flops / rate for rows in works])
     assert [found.seconds(work) for work in works] == pytest.approx(
         [Pace(row, rate).seconds(w) for w in works]
@@ -88,7 +88,7 @@ def test_a_pace_is_found_again(row, rate):
 
 
 def test_a_pace_never_has_a_negative_part():
-    works = [Work(100, 0, 10**6, 0, ()), Work(200, 0, 10**7, 0, ())]
+    works = [Work(100, 0, 10**6, ()), Work(200, 0, 10**7, ())]
     found = pace_of(works, [1e-3, 1.5e-2])  # rows would have to take less than no time
     assert found.row == 0
     flat = pace_of(works, [1e-3, 2e-3])  # rows alone explain them
@@ -100,13 +100,13 @@ def test_a_pace_never_has_a_negative_part():
 def test_bytes_come_from_the_nearest_level_that_holds_their_reach():
     reaches = {1000: 0, 1001: 1, 10_000: 1, 10_001: 2}
     assert all(level_of(reach, MEMORY) == MEMORY[place] for reach, place in reaches.items())
-    work = Work(1, 1, 1, 0, (Stream(10**6, 900, 0), Stream(10**6, 5000, 0), Stream(10**6, 10**6, 0)))
+    work = Work(1, 1, 1, (Stream(10**6, 900, 0), Stream(10**6, 5000, 0), Stream(10**6, 10**6, 0)))
     assert waiting_seconds(work, MEMORY) == pytest.approx(1e-5 + 1e-3)  # the first level costs nothing more
 
 
 @pytest.mark.parametrize(("once", "seconds"), [(900, 0), (9000, 9e-8), (10**6, 1e-3)])
 def test_first_uses_come_from_where_everything_lies(once, seconds):
-    assert waiting_seconds(Work(1, 1, 1, 0, (Stream(once, 0, once),)), MEMORY) == pytest.approx(seconds)
+    assert waiting_seconds(Work(1, 1, 1, (Stream(once, 0, once),)), MEMORY) == pytest.approx(seconds)
 
 
 def test_query_key_value_and_output_are_touched_by_all():

@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 
 from workbench.errors import WorkbenchError
-from workbench.kernels import Level, Pace, attention_kernels
+from workbench.kernels import (
+    Level,
+    Neighborhood,
+    Pace,
+    attention_kernels,
+    attention_naive_cost,
+    attention_windowed_cost,
+    neighborhood_naive_cost,
+    staggered_scores_cost,
+)
 from workbench.machine import Machine
 from workbench.probes import AttentionTask, Trial, attention_ledger, attention_paces, ledger_times, memory_of
 from workbench.quantity import Quantity
@@ -67,6 +76,21 @@ def test_entries_of_the_ledger_are_right(tokens, window):
         assert entry.made >= entry.used
         assert entry.row()["scores made"] == entry.made
         assert entry.flops >= 4 * 8 * entry.sees.sum()
+
+
+def test_loads_are_those_of_the_closed_forms_that_counts_confirm():
+    n, w, d = 33, 5, 8
+    Q, K, V = np.random.default_rng(0).standard_normal((3, n, d), np.float32)
+    found = {e.name: e.key_loads for e in (*attention_ledger(Q, K, V), *attention_ledger(Q, K, V, w))}
+    assert found["whole matrix"] == attention_naive_cost(n, n, d, d).loads["K"]
+    assert found["staggered"] == staggered_scores_cost(n, 4, d).loads["K"]
+    assert found["query by query"] == attention_windowed_cost(n, d, d, w // 2).loads["K"]
+    assert found["neighbours, stored"] == neighborhood_naive_cost(Neighborhood.of((n,), w), d, d).loads["K"]
+    assert [found[passes] // (n * n * d) for passes in ("one pass", "two passes", "three passes")] == [
+        1,
+        2,
+        3,
+    ]
 
 
 def test_an_error_is_seen():

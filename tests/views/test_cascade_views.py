@@ -33,7 +33,7 @@ def test_arrows_go_down_and_discs_do_not_touch():
         fig = graph(name)
         for arrow in fig.layout.annotations:
             assert arrow.ay > arrow.y, name
-        discs = [trace for trace in fig.data if trace.name]
+        discs = [trace for trace in fig.data if trace.name and trace.name != "short walk"]
         where = [(x, y) for trace in discs for x, y in zip(trace.x, trace.y, strict=True)]
         for i, (x, y) in enumerate(where):
             assert all(y != v or abs(x - u) > 0.99 for u, v in where[:i]), name
@@ -48,13 +48,15 @@ def test_steps_and_short_walks_are_marked():
     }
     assert "No Einsum begins a new pass." in fig.layout.meta["alt"]
     fig = graph("attention, split keys")
-    rims = {
-        text: rim
+    discs = {
+        (x, y): text
         for trace in fig.data
-        if trace.name
-        for text, rim in zip(trace.text, trace.marker.line.width, strict=True)
+        if trace.text
+        for x, y, text in zip(trace.x, trace.y, trace.text, strict=True)
     }
-    assert [name for name, rim in rims.items() if rim] == ["PLM"]
+    (rings,) = [trace for trace in fig.data if trace.name == "short walk"]
+    assert [discs[place] for place in zip(rings.x, rings.y, strict=True)] == ["PLM"]
+    assert "short walk: PLM" in fig.layout.meta["alt"]
     with pytest.raises(WorkbenchError, match="'z' came"):
         graph("attention, one pass", rank="z")
 
@@ -74,6 +76,16 @@ def test_a_schedule_says_who_works_how_long():
     assert fig.layout.xaxis.range[1] == pytest.approx(81.6)
     assert views.schedule(SLOTS, end=800).layout.xaxis.range[1] == pytest.approx(816)
     assert not views.schedule(SLOTS, end=8000).data[0].text[0]  # no room for a word
+
+
+def test_a_narrow_bar_is_named_upright_and_a_hairline_not_at_all():
+    narrow = [*SLOTS, ("1-D", "RM", 80.0, 4.0, "softmax"), ("1-D", "SN", 84.0, 0.5, "softmax")]
+    fig = views.schedule(narrow, end=100)
+    assert [(one.text, one.x, one.y, one.textangle) for one in fig.layout.annotations] == [
+        ("RM", 82, "1-D", -90),
+        ("wait", 70, "2-D", -90),
+    ]
+    assert [text for trace in fig.data for text in trace.text if text] == ["QK", "GM"]
 
 
 def test_a_schedule_refuses_nonsense():

@@ -51,12 +51,11 @@ class Stream:
 
 @dataclass(frozen=True)
 class Work:
-    """One kernel's work on one shape. `scores` of all it calculates, `scratch` bytes beside Q, K, V and O."""
+    """One kernel's work on one shape; `scores` are all that it calculates, wanted or not."""
 
     rows: int
     scores: int
     flops: int
-    scratch: int
     streams: tuple[Stream, ...]
 
     @property
@@ -87,7 +86,7 @@ class Pace:
 def _whole_matrix(n: int, w: int, d: int) -> Work:
     keys = Stream(n * n * d * FLOAT, n * d * FLOAT, n * d * FLOAT)
     weights = Stream(n * n * STORED, n * n * FLOAT, n * n * FLOAT)
-    return Work(n, n * n, n * n * (4 * d + EXP + 4) + 2, n * n * FLOAT, (keys, keys, weights))
+    return Work(n, n * n, n * n * (4 * d + EXP + 4) + 2, (keys, keys, weights))
 
 
 def _tiled(n: int, w: int, d: int) -> Work:
@@ -105,15 +104,14 @@ def tiled_work(n: int, m: int, d: int, before: int, after: int) -> Work:
         pairs += (last - first) * -(-reach // KEYS)
         blocks, keys, furthest = blocks + 1, keys + reach, max(furthest, reach)
     flops = scores * (4 * d + EXP + 2) + pairs * (d + EXP + 3) + 2 * n * d + 2 * blocks
-    scratch = (min(n, QUERIES) * (d + KEYS + 2) + d * KEYS) * FLOAT
     stream = Stream(2 * keys * d * FLOAT, 2 * furthest * d * FLOAT, 2 * m * d * FLOAT)
-    return Work(n, scores, flops, scratch, (stream,))
+    return Work(n, scores, flops, (stream,))
 
 
 def _windowed(n: int, w: int, d: int) -> Work:
     seen = Neighborhood.of((n,), w, 1, True).scores
     stream = Stream(2 * seen * d * FLOAT, 2 * w * d * FLOAT, 2 * n * d * FLOAT)
-    return Work(n, seen, seen * (4 * d + EXP + 4) + 2, w * FLOAT, (stream,))
+    return Work(n, seen, seen * (4 * d + EXP + 4) + 2, (stream,))
 
 
 def _neighbour_naive(n: int, w: int, d: int) -> Work:
@@ -122,7 +120,7 @@ def _neighbour_naive(n: int, w: int, d: int) -> Work:
     keys = Stream(seen * d * FLOAT, w * d * FLOAT, n * d * FLOAT)
     weights = Stream(seen * STORED, n * w * FLOAT, seen * FLOAT)
     flops = neighborhood_naive_flops(geometry, d, d)
-    return Work(n, seen, flops, n * w * FLOAT, (keys, keys, weights))
+    return Work(n, seen, flops, (keys, keys, weights))
 
 
 def _neighbour_gemm(n: int, w: int, d: int) -> Work:
@@ -133,17 +131,16 @@ def _neighbour_gemm(n: int, w: int, d: int) -> Work:
     weights = Stream(geometry.scores * STORED, n * w * FLOAT, geometry.scores * FLOAT)
     scores = halos * lanes.shape[2]
     flops = neighborhood_gemm_flops(geometry, d, d)
-    return Work(n, scores, flops, n * w * FLOAT, (keys, keys, weights))
+    return Work(n, scores, flops, (keys, keys, weights))
 
 
 def _neighbour_fused(n: int, w: int, d: int) -> Work:
     geometry = Neighborhood.of((n,), w, 1, True)
-    sizes, lanes, keys = tile_layout(geometry, tile_of(geometry))
+    sizes, _, keys = tile_layout(geometry, tile_of(geometry))
     halos, widest = int(sizes[:, 1].sum()), int(sizes[:, 1].max())
     halo = Stream(2 * halos * d * FLOAT, 2 * widest * d * FLOAT, 2 * n * d * FLOAT)
     scores = int((keys[:, 5] - keys[:, 4]).sum())
-    scratch = lanes.shape[2] * (2 * d + 64 + 5) * FLOAT
-    return Work(n, scores, neighborhood_fused_flops(geometry, d, d), scratch, (halo,))
+    return Work(n, scores, neighborhood_fused_flops(geometry, d, d), (halo,))
 
 
 def _library(n: int, w: int, d: int, masked: bool) -> Work:
@@ -152,8 +149,7 @@ def _library(n: int, w: int, d: int, masked: bool) -> Work:
     if masked:
         streams.append(Stream(n * n * MASKED, n * n * (1 + FLOAT), n * n * (1 + FLOAT)))
     scores = n * n if masked else n * (n + 1) // 2
-    scratch = n * n * FLOAT if masked else 0
-    return Work(n, scores, scores * (4 * d + EXP + 2), scratch, tuple(streams))
+    return Work(n, scores, scores * (4 * d + EXP + 2), tuple(streams))
 
 
 def _library_masked(n: int, w: int, d: int) -> Work:

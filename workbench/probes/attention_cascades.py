@@ -50,6 +50,16 @@ _ALL = (
         """,
     ),
     Cascade(
+        "attention, naive",
+        """
+        QK[p, m]  = sum(Q[p, e] * K[m, e])
+        SN[p, m]  = exp(QK[p, m])               # overflows
+        SD[p]     = sum(SN[p, m])
+        SNV[p, f] = sum(SN[p, m] * V[m, f])
+        AV[p, f]  = SNV[p, f] / SD[p]
+        """,
+    ),
+    Cascade(
         "attention, maximum first",
         """
         QK[p, m] = sum(Q[p, e] * K[m, e])

@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # drawing alone does not load the instrument
     from workbench.probes import Cascade, Passes
 
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, YELLOW, SKY)
-INPUT, NO_WALK = "input", "no walk"
+INPUT, NO_WALK, SHORT = "input", "no walk", "short walk"
 ROW = 60  # pixels
 Stop = str | tuple[str, str, int]  # a tensor, or where an arrow crosses a row: source, target, row
 
@@ -22,8 +22,8 @@ def cascade_graph(found: "Passes", rank: str = "m", *, caption: str | None = Non
     """One disc for each tensor, arrows from what it is made of, from the inputs above to the outputs below.
 
     found: of `probes.passes`. rank: the passes over this rank give the colours. A turning arrow in the name
-    marks a tensor that is made step by step from itself; short walks over one number for each block have a
-    dark rim.
+    marks a tensor that is made step by step from itself; a ring around a disc, a short walk over one number
+    for each block.
     """
     if rank not in found.counts:
         raise WorkbenchError(f"expected one of the ranks {', '.join(found.counts)}, but {rank!r} came")
@@ -33,10 +33,12 @@ def cascade_graph(found: "Passes", rank: str = "m", *, caption: str | None = Non
     for path in paths:
         stops = [places[stop] for stop in path]
         if len(stops) > 2:
-            x, y = zip(*stops[:-1], strict=True)
-            line = {"color": GREY, "width": 1.2}
+            bends = [*stops[:-1], _between(stops[-2], stops[-1])]  # round, so that none looks like a tensor
+            x, y = zip(*bends, strict=True)
+            line = {"color": GREY, "width": 1.2, "shape": "spline"}
             fig.add_scatter(x=x, y=y, mode="lines", line=line, hoverinfo="skip", showlegend=False)
-        fig.add_annotation(_arrow(stops[-2], stops[-1], from_disc=len(stops) == 2))
+            stops = bends[-1:] + stops[-1:]
+        fig.add_annotation(_arrow(stops[0], stops[-1], from_disc=len(path) == 2))
     discs = {stop: place for stop, place in places.items() if isinstance(stop, str)}
     groups: dict[str, list[str]] = {}
     for name in discs:
@@ -55,10 +57,20 @@ def cascade_graph(found: "Passes", rank: str = "m", *, caption: str | None = Non
                 "size": 42,
                 "symbol": "square" if group == INPUT else "circle",
                 "color": colour,
-                "line": {"width": [3 if _short(found, rank, name) else 0 for name in names]},
+                "line": {"width": 0},
             },
             hovertext=[_told(found, rank, name) for name in names],
             hoverinfo="text",
+            cliponaxis=False,
+        )
+    if ringed := [name for name in discs if _short(found, rank, name)]:
+        fig.add_scatter(
+            x=[discs[name][0] for name in ringed],
+            y=[discs[name][1] for name in ringed],
+            name=SHORT,
+            mode="markers",
+            marker={"size": 50, "symbol": "circle-open", "color": GREY, "line": {"width": 3}},
+            hoverinfo="skip",
             cliponaxis=False,
         )
     across = max(abs(x) for x, _ in places.values()) + 0.6
@@ -73,6 +85,8 @@ def cascade_graph(found: "Passes", rank: str = "m", *, caption: str | None = Non
     count = found.counts[rank]
     passes = f"{count} pass{'es' * (count != 1)} over {rank}"
     said = "; ".join(f"{group}: {listed(names)}" for group, names in groups.items())
+    if ringed:
+        said += f"; {SHORT}: {listed(ringed)}"
     waits = [name for name in cascade.made if any("another walk" in why for why in _whys(found, rank, name))]
     return describe(
         fig,
@@ -125,6 +139,10 @@ def _across(row: dict[Stop, int], paths: list[list[Stop]]) -> dict[Stop, tuple[f
         for stop, edge, width in zip(stops, right, widths, strict=True):
             x[stop] = edge - width / 2 - right[-1] / 2
     return {stop: (x[stop], -float(level)) for stop, level in row.items()}
+
+
+def _between(source: tuple[float, float], target: tuple[float, float]) -> tuple[float, float]:
+    return 0.6 * source[0] + 0.4 * target[0], 0.6 * source[1] + 0.4 * target[1]
 
 
 def _arrow(source: tuple[float, float], target: tuple[float, float], *, from_disc: bool) -> dict[str, object]:

@@ -9,6 +9,7 @@ from workbench.errors import WorkbenchError
 from workbench.views.theme import OKABE_ITO, describe
 
 WAITING = "waiting"
+WIDE, NARROW = 0.05, 0.03  # of the axis: for each letter of a name beside the other; for an upright name
 
 
 class Slot(NamedTuple):
@@ -56,7 +57,7 @@ def schedule(
             orientation="h",
             name=kind,
             showlegend=True,
-            text=[bar.name if bar.length > 0.05 * len(bar.name) * whole else "" for bar in own],
+            text=[bar.name if _wide(bar, whole) else "" for bar in own],
             textposition="inside",
             insidetextanchor="middle",
             textangle=0,
@@ -69,6 +70,16 @@ def schedule(
             hovertext=[f"{bar.name}: {bar.start:g} to {bar.start + bar.length:g}" for bar in own],
             hoverinfo="text",
         )
+        for bar in own:
+            if NARROW * whole < bar.length and not _wide(bar, whole):
+                fig.add_annotation(
+                    x=bar.start + bar.length / 2,
+                    y=bar.worker,
+                    text=bar.name,
+                    textangle=-90,
+                    showarrow=False,
+                    font={"size": 11, **({"color": _ink(colour)} if colour else {})},
+                )
     shares = ", ".join(f"{name} works {share:.0%} of them" for name, share in working(bars).items())
     fig.update_layout(
         height=200 + 56 * len(workers),
@@ -100,6 +111,10 @@ def working(slots: Sequence[Slot]) -> Mapping[str, float]:
         worker: sum(slot.length for slot in slots if slot.worker == worker and slot.kind != WAITING) / last
         for worker in dict.fromkeys(slot.worker for slot in slots)
     }
+
+
+def _wide(bar: Slot, whole: float) -> bool:
+    return bar.length > WIDE * len(bar.name) * whole
 
 
 def _ink(colour: str) -> str:

@@ -1,4 +1,4 @@
-"""Heads that wait for each other: what does head j look at?"""
+"""A whole layer of heads that wait for each other: head h sees its split and what head h - 1 put out."""
 
 import numpy as np
 from hypothesis import strategies as st
@@ -13,10 +13,10 @@ def cascade(
 ) -> np.ndarray:
     heads, dim, _ = queries.shape
     outputs: list[np.ndarray] = []
-    for j, split in enumerate(np.split(x, heads)):
-        seen = split + outputs[-1] if j else split
-        scores = (queries[j] @ seen).T @ (keys[j] @ seen) / np.sqrt(dim)  # [queries, keys]
-        outputs.append(values[j] @ seen @ _softmax(scores).T)
+    for h, split in enumerate(np.split(x, heads)):
+        seen = split + outputs[-1] if h else split
+        scores = (queries[h] @ seen).T @ (keys[h] @ seen) / np.sqrt(dim)  # [queries, keys]
+        outputs.append(values[h] @ seen @ _softmax(scores).T)
     return project @ np.maximum(np.concatenate(outputs), 0)
 
 
@@ -114,6 +114,10 @@ def never_scaled(*case):
     return _with(*case, feed=_right, softmax=lambda scores, root: _softmax(scores))
 
 
+def scaled_by_four(*case):
+    return _with(*case, feed=_right, softmax=lambda scores, root: _softmax(scores / 4))
+
+
 def over_queries(*case):
     return _with(*case, feed=_right, softmax=lambda scores, root: _softmax((scores / root).T).T)
 
@@ -146,8 +150,8 @@ EXERCISE = Exercise(
     signature="cascade(x, queries, keys, values, project) -> out",
     ask="""
     `x` [channels, tokens] is cut into as many splits of equal size as there are heads: the first channels
-    belong to head 0. Head j looks at its split plus what head j - 1 has put out (head 0 at its split alone).
-    It makes queries by `queries[j]`, keys by `keys[j]` (both [dim, split]) and values by `values[j]`
+    belong to head 0. Head h looks at its split plus what head h - 1 has put out (head 0 at its split alone).
+    It makes queries by `queries[h]`, keys by `keys[h]` (both [dim, split]) and values by `values[h]`
     [split, split], each a matrix that multiplies what the head looks at. A score is the product of a query
     and a key, divided by the root of dim. Softmax over the keys gives the weights, and the head puts out for
     each query the weighted sum of the values: [split, tokens]. At the end join all outputs, set negative
@@ -164,7 +168,7 @@ EXERCISE = Exercise(
     wrong_answers={
         "the output replaces the split": (
             replaced,
-            "A head still sees channels of its own. What happens to split j in your function when j > 0?",
+            "A head still sees channels of its own. What happens to split h in your function when h > 0?",
         ),
         "the raw split before is added": (
             raw_split_added,
@@ -192,7 +196,11 @@ EXERCISE = Exercise(
         ),
         "the scale is missing": (
             never_scaled,
-            "By what are the scores divided before the softmax?",
+            "By the root of what are the scores divided before the softmax?",
+        ),
+        "the scale is 4 for every dim": (
+            scaled_by_four,
+            "In the lesson a query has 16 numbers. How many has it here? `queries` has the shape that tells.",
         ),
         "the softmax runs over the queries": (
             over_queries,
@@ -207,13 +215,13 @@ EXERCISE = Exercise(
     hints=[
         "Write one head first, as a function of what it sees: queries, keys, scores, softmax, values.",
         "Keep the last output in a variable. Before head 0 it is 0, and 0 may be added to any split.",
-        "With columns as tokens: `q, k, v = queries[j] @ seen, keys[j] @ seen, values[j] @ seen`, then "
+        "With columns as tokens: `q, k, v = queries[h] @ seen, keys[h] @ seen, values[h] @ seen`, then "
         "`weights = softmax(q.T @ k / np.sqrt(dim))` along the last axis, and the output is "
         "`v @ weights.T`.",
     ],
     explanation="""
     The sum keeps what belongs to the head and adds what the head before has found, so that the third head
-    works on features that were mixed twice: depth without new weights. It is also why head j must wait. With
+    works on features that were mixed twice: depth without new weights. It is also why head h must wait. With
     all outputs, not the last one, it would be a different network, and with a projection on the way each
     head would pay for one.
     """,

@@ -170,8 +170,8 @@ EXERCISE = Exercise(
         ),
         "the exponent stays as it was, even that of an empty sum": (
             empty_exponent,
-            "An empty sum has the exponent −∞, and −∞ − (−∞) is nan. Let e^x raise the exponent: take the larger "
-            "of N and n.",
+            "An empty sum has the exponent −∞, and −∞ − (−∞) is nan. Let e^x raise the exponent: take the "
+            "larger of N and n.",
         ),
         "the pair is made one number": (
             one_number,

@@ -384,10 +384,11 @@ SYSTEM = System(
         Claim(
             "attention-speedup",
             says="With all three steps, attention is 6.7 times as fast as on FLAT: mean over four networks "
-            "and six lengths, by formulas that equal the authors' tables.",
+            "and six lengths, by formulas that equal the authors' tables. The control takes the first step "
+            "alone.",
             paper="6.7 times, mean (abstract)",
             unit="times",
-            against="times, geometric mean",
+            against="times, which is no baseline but the geometric mean of the same ratios",
             bar=Within(6.70, 6.74, null=1),
             measure=partial(mean_speedup, "+Binding", False),
             control=partial(mean_speedup, "+Cascade", False),
@@ -397,10 +398,10 @@ SYSTEM = System(
         Claim(
             "whole-layer-speedup",
             says="A whole transformer layer is 5.3 times as fast as on FLAT, mean over the same points. The "
-            "bar is ours.",
+            "control takes the first step alone. The bar is ours.",
             paper="5.3 times, mean (abstract)",
             unit="times",
-            against="times, geometric mean",
+            against="times, which is no baseline but the geometric mean of the same ratios",
             bar=Within(5.28, 5.32, null=1),
             measure=partial(mean_speedup, "+Binding", True),
             control=partial(mean_speedup, "+Cascade", True),
@@ -409,8 +410,9 @@ SYSTEM = System(
         ),
         Claim(
             "one-pass-alone",
-            says="One pass alone, on the old arrays, is slower than FLAT wherever FLAT does not spill: the "
-            "largest speedup at up to 64 Ki keys. The bar is ours.",
+            says="One pass alone, on the old arrays, is slower than FLAT at up to 64 Ki keys, where FLAT "
+            "keeps its scores on the chip: the largest speedup there. The control takes all three steps. "
+            "The bar is ours.",
             paper="+Cascade in the authors' tables: 0.78 to 0.89 times",
             unit="times",
             bar=AtMost(0.95, null=1),

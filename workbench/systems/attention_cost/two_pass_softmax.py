@@ -333,8 +333,8 @@ SYSTEM = System(
         ),
         Claim(
             "reload-lines",
-            says="Behind caches that are far too small, reload moves 24 bytes for each number, and the two-pass "
-            "softmax 16. A line that is written must first be read.",
+            says="Behind caches that are far too small, reload moves 24 bytes for each number, and the "
+            "two-pass softmax 16. A line that is written must first be read.",
             paper="ours: the source counts accesses, 5 against 3",
             unit="times",
             against="bytes for each number, reload",
@@ -346,7 +346,8 @@ SYSTEM = System(
         ),
         Claim(
             "recompute-lines",
-            says="Behind the same caches, recompute moves 20 bytes for each number, and the two-pass softmax 16.",
+            says="Behind the same caches, recompute moves 20 bytes for each number, and the two-pass "
+            "softmax 16.",
             paper="ours: the source counts accesses, 4 against 3",
             unit="times",
             against="bytes for each number, recompute",
