@@ -46,6 +46,7 @@ def test_an_overview_holds_every_head_and_is_clear_between_them():
     turned = views.attention_overview([first] * 4)
     assert pixels(turned).shape == (4 * 48 + 3 * 4, 3 * 48 + 2 * 4, 4)
     np.testing.assert_array_equal(pixels(turned)[52:100, :48], pixels(turned)[:48, :48])
+    assert turned.data[1].marker.colorbar.ticktext == ("0", "¼", "1")  # the root: a quarter is half way
     assert (turned.layout.xaxis.title.text, turned.layout.yaxis.title.text) == ("head", "layer")
     assert "5 small attention maps" in said(fig)
 
@@ -113,10 +114,16 @@ def test_signed_weights_and_large_images():
     blue, brown = painted.colours[ABOVE + STEPS - 1], painted.colours[BELOW + STEPS - 1]
     assert blue[2] > blue[0]
     assert brown[0] > brown[2]
+    coloured = views.painted_attention(np.full((2, 2, 3), (1.0, 0.5, 0.0)), weights, signed=True)
+    assert coloured.pixels.ndim == 2  # gray, so that only the light has a colour
     one = views.painted_attention(np.zeros((1, 1)), [[0.0]], 0)
     assert one.marks.tolist() == [[QUERY]]
     small = views.painted_attention(np.zeros((4, 4)), np.eye(4), (1, 1)).marks == QUERY
-    assert np.argwhere(small).tolist() == [[0, 1], [1, 0], [1, 2], [2, 1]]  # around a patch of one pixel
+    ring = [[0, 0], [0, 1], [0, 2], [1, 0], [1, 2], [2, 0], [2, 1], [2, 2]]
+    assert np.argwhere(small).tolist() == ring  # around a patch of one pixel
+    seen = views.painted_attention(np.zeros((128, 128)), np.eye(128), (60, 9), most=128).marks == QUERY
+    assert seen[55, 4:15].all()  # five pixels away, where the picture is large
+    assert seen.sum() == 4 * 10
 
 
 @pytest.mark.parametrize(
@@ -222,8 +229,9 @@ def test_distance_and_entropy_of_all_heads():
     np.testing.assert_allclose(fig.data[1].x, measures["layer 1"].distance.mean(0), atol=1e-4)
     np.testing.assert_allclose(fig.data[1].y, measures["layer 1"].entropy.mean(0), atol=1e-4)
     assert f"{np.log2(6):.2f} bits" in fig.layout.meta["alt"]
-    assert len(fig.layout.shapes) == 2
+    assert len(fig.layout.shapes) == 2 * 2  # in each panel
+    assert {trace.xaxis for trace in fig.data} == {"x", "x2"}
     many = views.distance_entropy(dict.fromkeys(map(str, range(12)), measures["layer 0"]))
-    assert len({trace.marker.color for trace in many.data}) == 12
+    assert len({trace.yaxis for trace in many.data}) == 12
     with pytest.raises(WorkbenchError, match="at least one layer"):
         views.distance_entropy({})

@@ -82,10 +82,9 @@ def test_a_narrow_bar_is_named_upright_and_a_hairline_not_at_all():
     narrow = [*SLOTS, ("1-D", "RM", 80.0, 4.0, "softmax"), ("1-D", "SN", 84.0, 0.5, "softmax")]
     fig = views.schedule(narrow, end=100)
     assert [(one.text, one.x, one.y, one.textangle) for one in fig.layout.annotations] == [
-        ("RM", 82, "1-D", -90),
-        ("wait", 70, "2-D", -90),
+        ("RM", 82, "1-D", -90)
     ]
-    assert [text for trace in fig.data for text in trace.text if text] == ["QK", "GM"]
+    assert [text for trace in fig.data for text in trace.text if text] == ["QK", "GM", "wait"]
 
 
 def test_a_schedule_refuses_nonsense():

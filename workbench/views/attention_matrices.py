@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 
 from workbench.errors import WorkbenchError
-from workbench.views.attention_overviews import coloured
+from workbench.views.attention_overviews import add_scale, coloured
 from workbench.views.pictures import png
 from workbench.views.theme import describe
 
@@ -45,7 +45,8 @@ def attention_matrix(
     common = {"showgrid": False, "constrain": "domain"}
     fig.update_xaxes(range=[-0.5, keys - 0.5], title={"text": "key"}, **common)
     fig.update_yaxes(range=[queries - 0.5, -0.5], title={"text": "query"}, scaleanchor="x", **common)
-    fig.update_layout(height=520, margin={"t": 20})
+    fig.update_layout(height=580)
+    add_scale(fig, not found.signed, "weight, of the brightest")
     mean = float(abs(found.means[example, head]).max())
     largest = float(abs(found.largest[example, head]).max())
     shrunk = (

@@ -80,9 +80,8 @@ def attention_overview(
         for what, labels in sides.items()
     ]
     x, y = reversed(axes) if turned else axes
-    fig.update_layout(
-        height=min(110 + 52 * down, 1000), margin={"t": 20}, xaxis=x, yaxis={**y, "scaleanchor": "x"}
-    )
+    fig.update_layout(height=min(170 + 52 * down, 1060), xaxis=x, yaxis={**y, "scaleanchor": "x"})
+    add_scale(fig, all(not map.signed for map in layers), "weight, of the largest in its map")
     sharp, even = min(evenness, key=evenness.__getitem__), max(evenness, key=evenness.__getitem__)
     shrunk = f" A pixel is the mean of up to {block} × {block} weights." if block > 1 else ""
     return describe(
@@ -91,8 +90,39 @@ def attention_overview(
         f"The sharpest is {sharp}, the most even {even}. Each has a brightness of its own.{shrunk}",
         caption=caption
         or f"Queries run down each map, keys across; each has a brightness of its own.{shrunk} "
-        f"Sharpest: {sharp}; most even: {even}.",
+        f"On fewest keys: {sharp}; most evenly over all: {even}.",
     )
+
+
+def add_scale(fig: go.Figure, positive: bool, title: str) -> None:
+    """Below the picture, which colour stands for which share of the largest weight."""
+    places, words = ([0, 0.5, 1], ["0", "¼", "1"]) if positive else ([-1, 0, 1], ["−1", "0", "1"])
+    fig.add_scatter(
+        x=[None],
+        y=[None],
+        mode="markers",
+        hoverinfo="skip",
+        showlegend=False,
+        marker={
+            "color": [0],
+            "cmin": places[0],
+            "cmax": 1,
+            "colorscale": "Cividis" if positive else DIVERGING,
+            "showscale": True,
+            "colorbar": {
+                "title": {"text": title, "side": "top"},
+                "orientation": "h",
+                "len": 0.6,
+                "thickness": 12,
+                "yref": "container",
+                "y": 0,
+                "yanchor": "bottom",
+                "tickvals": places,
+                "ticktext": words,
+            },
+        },
+    )
+    fig.update_layout(margin={"t": 20, "b": 130})
 
 
 def coloured(found: "MapOverview", example: int, head: int) -> NDArray[np.float64]:

@@ -1,11 +1,11 @@
 """Heads compared: how alike their maps are, and how far and how widely each of them looks."""
 
 from collections.abc import Mapping
+from math import ceil
 from typing import TYPE_CHECKING
 
 import numpy as np
 import plotly.graph_objects as go
-from plotly.colors import sample_colorscale
 from plotly.subplots import make_subplots
 
 from workbench.errors import WorkbenchError
@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # drawing alone does not load torch
     from workbench.probes import HeadSimilarity, MapMeasures
 
 KINDS = {"raw": "as they are", "mean_removed": "without their mean"}
+PANELS = 3  # in a row
 
 
 def similarity_matrices(found: "HeadSimilarity", *, caption: str | None = None) -> go.Figure:
@@ -78,18 +79,29 @@ def distance_entropy(
 ) -> go.Figure:
     """Every head as a mark: how far it looks across, how many keys it spreads over upwards.
 
+    Each layer has a panel of its own, up to three in a row, all with the same axes.
+
     measures: of each layer by name; means over the examples are drawn. Two thin lines show where a head lies
     that looks at all keys alike. unit: of the distance.
     """
     if not measures:
         raise WorkbenchError("expected the measures of at least one layer, but none came")
     count = len(measures)
-    colours = list(OKABE_ITO[:count])
-    if count > len(OKABE_ITO):
-        colours = sample_colorscale("Cividis", np.linspace(0, 1, count).tolist())
-    fig = go.Figure()
+    across = min(count, PANELS)
+    down = ceil(count / across)
+    fig = make_subplots(
+        down,
+        across,
+        shared_xaxes="all",
+        shared_yaxes="all",
+        subplot_titles=list(measures),
+        horizontal_spacing=0.04,
+        vertical_spacing=0.3 / down,
+        x_title=f"mean distance ({unit})",
+        y_title="entropy (bits)",
+    )
     all_heads: dict[str, tuple[float, float]] = {}
-    for (name, found), colour in zip(measures.items(), colours, strict=True):
+    for number, (name, found) in enumerate(measures.items()):
         far, wide = found.distance.mean(axis=0), found.entropy.mean(axis=0)
         labels = [f"{name} head {head}" for head in range(len(far))]
         all_heads |= dict(zip(labels, zip(far.tolist(), wide.tolist(), strict=True), strict=True))
@@ -98,21 +110,25 @@ def distance_entropy(
             y=wide.round(4),
             mode="markers",
             name=name,
-            marker=mark("measured", colour, 8),
+            marker=mark("measured", OKABE_ITO[0], 8),
+            showlegend=False,
             text=labels,
             hovertemplate="%{text}: %{x:.2f} " + unit + ", %{y:.2f} bits<extra></extra>",
+            row=number // across + 1,
+            col=number % across + 1,
         )
     first = next(iter(measures.values()))
     alike = (first.uniform_distance, first.uniform_entropy)
     right = 1.08 * max(*(far for far, _ in all_heads.values()), alike[0], 1e-9)
     top = 1.08 * max(*(wide for _, wide in all_heads.values()), alike[1], 1e-9)
-    fig.add_shape(**ideal([0, right], [alike[1]] * 2, "all keys alike"))
-    fig.add_shape(**(ideal([alike[0]] * 2, [0, top], "all keys alike") | {"showlegend": False}))
-    fig.update_layout(
-        height=440,
-        xaxis={"title": {"text": f"mean distance ({unit})"}, "range": [0, right]},
-        yaxis={"title": {"text": "entropy (bits)"}, "range": [0, top]},
-    )
+    for trace in fig.data:
+        panel = {"xref": trace.xaxis, "yref": trace.yaxis}
+        for x, y in (([0, right], [alike[1]] * 2), ([alike[0]] * 2, [0, top])):
+            fig.add_shape(**(ideal(x, y, "all keys alike", **panel) | {"showlegend": False}))
+    fig.update_xaxes(range=[0, right])
+    fig.update_yaxes(range=[0, top])
+    fig.update_annotations(font={"size": 13})
+    fig.update_layout(height=120 + 190 * down, margin={"t": 40, "b": 70, "l": 70})
     ends = {
         "looks nearest": min(all_heads, key=lambda head: all_heads[head][0]),
         "looks farthest": max(all_heads, key=lambda head: all_heads[head][0]),

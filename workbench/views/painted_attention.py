@@ -33,12 +33,13 @@ def painted_attention(
     """One row of an attention map on the image that its keys are patches of.
 
     The brighter a patch, the larger its weight (by the root, over the largest one). The patch of the query
-    has a purple frame.
+    has a purple frame, and a wide one if it is too small for that.
 
     image: [height, width] or [height, width, 3] in [0, 1]. weights: [rows, columns] of patches, or [keys]
         with `grid` (rows, columns). query: its row and column among the patches, or its number.
     signed: the numbers may lie below zero, as in implicit attention or in the error of an approximation; they
-        are then brown, and blue above. most: pixels a side of what is painted. what: the numbers' name.
+        are then brown, and blue above, on a gray image. most: pixels a side of what is painted. what: the
+        numbers' name.
     """
     photograph = checked_image(image)
     height, width = photograph.shape[:2]
@@ -72,6 +73,8 @@ def painted_attention(
     if block > 1:
         said += f" One pixel of the picture is {block} × {block} of the image."
     scale = max(1, round(SIDE / max(marks.shape)))
+    if signed and pixels.ndim == 3:  # a blue sky and a brown suit would be taken for light
+        pixels = pixels.mean(axis=2)
     below = np.rint(255 * pixels).astype(np.uint8)
     return Painting(below, marks, _colours(signed), alt, caption or said, scale)
 
@@ -86,11 +89,21 @@ def still_painting(painting: Painting) -> go.Figure:
 
 
 def _frame(patch: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The border of the patch; around it where it is too small to have something inside."""
-    wide = np.pad(patch, 1)
-    sides = np.stack([wide[:-2, 1:-1], wide[2:, 1:-1], wide[1:-1, :-2], wide[1:-1, 2:]])
-    inside = patch & sides.all(axis=0)
-    return patch & ~inside if inside.any() else (sides.any(axis=0) & ~patch) | (patch.size == 1)
+    """The border of the patch; around it, to be seen, where it is too small to have something inside."""
+    inside = ~_grown(np.pad(~patch, 1, constant_values=True))[1:-1, 1:-1]
+    if inside.any() or patch.size == 1:
+        return patch & ~inside
+    room = patch
+    for _ in range(max(patch.shape) // 32):
+        room = _grown(room)
+    return _grown(room) & ~room
+
+
+def _grown(area: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The area and a border of one pixel around it."""
+    wide = np.pad(area, 1)
+    across = wide[:, :-2] | wide[:, 1:-1] | wide[:, 2:]
+    return across[:-2] | across[1:-1] | across[2:]
 
 
 def _place(query: int | Sequence[int] | None, rows: int, columns: int) -> tuple[int, int] | None:
@@ -115,7 +128,8 @@ def _words(
         f"{values.min():.3g} to {values.max():.3g}.{own}",
         f"{most}. Blue lies above zero, brown below."
         if signed
-        else f"{most}: {values.max() / (values.mean() or 1):.3g} times what it would be if all were alike.",
+        else f"{most}: {values.max() / (values.mean() or 1):.3g} times what it would be if all were alike. "
+        "Yellow is large, blue is small.",
     )
 
 

@@ -9,7 +9,7 @@ from workbench.errors import WorkbenchError
 from workbench.views.theme import OKABE_ITO, describe
 
 WAITING = "waiting"
-WIDE, NARROW = 0.05, 0.03  # of the axis: for each letter of a name beside the other; for an upright name
+WIDE, NARROW = 0.036, 0.03  # of the axis: for each letter of a name beside the other; for an upright name
 
 
 class Slot(NamedTuple):
