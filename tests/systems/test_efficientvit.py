@@ -145,7 +145,10 @@ def test_all_timed_layers_do_the_work_they_stand_for():
     assert macs["cascade"] == n * c * (2 * d + split) + looks + products + n * c * c
     assert macs["whole"] == n * h * c * (2 * d + split) + looks + products + n * c * c
     assert macs["standard"] == 4 * n * c * c + 2 * n * n * c
-    assert isinstance(layers["standard"], SelfAttention2d)
+    plain = SelfAttention2d(vit.CHANNELS, vit.HEADS).eval()
+    plain.load_state_dict(layers["standard"].state_dict())
+    x = vit.noise(0, 2, vit.CHANNELS, vit.SIDE, vit.SIDE)
+    torch.testing.assert_close(layers["standard"](x), plain(x))
 
 
 def test_spending_adds_up():

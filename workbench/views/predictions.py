@@ -30,7 +30,13 @@ def predictions(
         fig.add_scatter(x=x, y=y, name=name, mode="markers", marker=mark("measured", colour))
     ends = np.array([every.min() / 1.5, every.max() * 1.5])
     fig.add_shape(**ideal(ends, ends, "as predicted"))
-    axis = {"type": "log", "range": np.log10(ends).tolist(), "exponentformat": "power", "minexponent": 0, "dtick": 1}
+    axis = {
+        "type": "log",
+        "range": np.log10(ends).tolist(),
+        "exponentformat": "power",
+        "minexponent": 0,
+        "dtick": 1,
+    }
     fig.update_xaxes(title={"text": f"predicted {what}"}, **axis)
     fig.update_yaxes(title={"text": f"measured {what}"}, **axis)
     fig.update_layout(height=480)
