@@ -33,7 +33,7 @@ def by_cases(M: float, N: float, x: float) -> tuple[float, float]:
 
 def by_arrays(M: float, N: float, x: float) -> tuple[float, float]:
     """Both pairs in two arrays."""
-    n = np.rint(x * np.log2(np.e))
+    n = np.rint(x / LN2)
     mantissas, exponents = np.array([M, np.exp(x - n * np.log(2))]), np.array([N, n])
     apart = np.maximum(exponents - exponents.max(), -1000)
     return float((mantissas * np.exp2(apart)).sum()), float(exponents.max())
