@@ -71,10 +71,11 @@ def test_attention_is_its_formula(feed, channels, heads, side):
 def test_a_head_hears_of_those_before_it_alone():
     """With a channel of one split changed, earlier heads stay; in a cascade all later ones move."""
     for feed, later in (("cascade", True), ("group", False)):
-        layer = random_norms(CascadedGroupAttention(6, 3, 2, key_dim=4, feed=feed))
+        torch.manual_seed(0)  # what is negative becomes zero, and by chance a whole head may
+        layer = random_norms(CascadedGroupAttention(6, 3, 5, key_dim=4, feed=feed))
         layer.project = nn.Identity()
         layer.ask[2].norm.weight.data *= 3
-        x = torch.randn(1, 6, 2, 2) + 1
+        x = torch.randn(1, 6, 5, 5) + 1
         y = x.clone()
         y[:, 2] += 1  # of head 1
         with torch.no_grad():
