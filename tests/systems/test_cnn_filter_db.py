@@ -241,7 +241,13 @@ def test_seeds_are_not_a_shift():
 
 
 def test_trained_claims_execute():
-    for id in ("shift-grows-with-decay", "sparse-with-decay", "uneven-with-decay", "uneven-with-width", "transfer"):
+    for id in (
+        "shift-grows-with-decay",
+        "sparse-with-decay",
+        "uneven-with-decay",
+        "uneven-with-width",
+        "transfer",
+    ):
         record = run_claim(SYSTEM, id, budget="smoke")
         assert np.isfinite(record.value)
         assert np.isfinite(record.control_value)
