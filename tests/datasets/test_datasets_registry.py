@@ -295,4 +295,4 @@ def test_import_is_light_and_loading_takes_only_what_it_needs() -> None:
 
 def test_the_public_names_are_there() -> None:
     for name in workbench_datasets.__all__:
-        assert getattr(workbench_datasets, name) is not None
+        assert callable(getattr(workbench_datasets, name))

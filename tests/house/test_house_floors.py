@@ -12,10 +12,10 @@ ROOT = Path(__file__).resolve().parents[2]
 FLOORS = (
     {"workbench", "workbench.errors", "workbench.budget", "workbench.quantity", "workbench._paths"},
     {"workbench_datasets", "workbench.counting"},
-    {"workbench.kernels"},
+    {"workbench.kernels", "workbench.wasm"},
     {"workbench.machine", "workbench.layers"},
     {"workbench.probes"},
-    {"workbench.views", "workbench.train", "workbench.claims", "workbench.judge"},
+    {"workbench.views", "workbench.train", "workbench.claims", "workbench.judge", "workbench.proposers"},
     {"workbench.systems", "workbench.zoo"},
     {"workbench.exercises"},
     {"workbench_widgets"},

@@ -1,6 +1,7 @@
 """The cost model equals the authors' tables; what is read off cascades meets plain loops and a cache."""
 
 from itertools import pairwise
+from statistics import fmean, geometric_mean
 
 import numpy as np
 import pytest
@@ -22,9 +23,7 @@ from workbench.systems.attention_cost.fusemax import (
     busy,
     cycles,
     fetched,
-    geometric_mean,
     linear_seconds,
-    mean,
     moved,
     query_tile,
     seconds,
@@ -75,18 +74,18 @@ def test_the_four_designs_in_numbers():
     found = {design: speedups(design) for design in DESIGNS}
     assert len(found["FLAT"]) == len(GRID) == 24
     assert set(found["FLAT"].values()) == {1.0}
-    assert mean(found["+Binding"]) == pytest.approx(6.7226, abs=1e-4)
-    assert geometric_mean(found["+Binding"]) == pytest.approx(6.4625, abs=1e-4)
-    assert mean(found["+Architecture"]) == pytest.approx(2.1828, abs=1e-4)
-    assert mean(found["+Cascade"]) == pytest.approx(0.9070, abs=1e-4)
+    assert fmean(found["+Binding"].values()) == pytest.approx(6.7226, abs=1e-4)
+    assert geometric_mean(found["+Binding"].values()) == pytest.approx(6.4625, abs=1e-4)
+    assert fmean(found["+Architecture"].values()) == pytest.approx(2.1828, abs=1e-4)
+    assert fmean(found["+Cascade"].values()) == pytest.approx(0.9070, abs=1e-4)
     whole = speedups("+Binding", whole=True)
-    assert mean(whole) == pytest.approx(5.3017, abs=1e-4)
-    assert geometric_mean(whole) == pytest.approx(4.6047, abs=1e-4)
+    assert fmean(whole.values()) == pytest.approx(5.3017, abs=1e-4)
+    assert geometric_mean(whole.values()) == pytest.approx(4.6047, abs=1e-4)
 
 
 def test_charged_alike_one_pass_does_not_lose_on_average():
     for exp_cycles in (1, 2):
-        assert mean(speedups("+Cascade", exp_cycles=exp_cycles)) > 1
+        assert fmean(speedups("+Cascade", exp_cycles=exp_cycles).values()) > 1
     assert cycles("FLAT", 64, 4096, exp_cycles=2) == cycles("FLAT", 64, 4096) + 256
 
 

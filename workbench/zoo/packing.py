@@ -94,6 +94,7 @@ def _card(models: list[dict[str, Any]]) -> str:
         "  orthogonality, and how much of the first weights is left",
         "- filters.parquet: one row a filter; w0 to w8, row by row, are scaled to a largest magnitude of 1,",
         "  and `scale` (float32) gives the trained size back",
+        "  (the largest file, because every filter is kept: their distribution is what is studied)",
         f"- {SUMS}: `sha256sum -c {SUMS}` says whether the files are whole",
     ]
     if all(row["source"] == "zoo" for row in models):

@@ -20,10 +20,11 @@ two arrays work side by side. `seconds` is the larger of its cycles at 940 MHz a
 Deviations: listed in `SYSTEM`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
-from math import exp, prod
+from math import exp
+from statistics import fmean
 from typing import Literal
 
 import numpy as np
@@ -235,16 +236,6 @@ def speedups(design: Design, *, whole: bool = False, exp_cycles: int | None = No
     return found
 
 
-def mean(values: Mapping[str, float]) -> float:
-    """Arithmetic, as the source reports it."""
-    return float(np.mean(list(values.values())))
-
-
-def geometric_mean(values: Mapping[str, float]) -> float:
-    """The mean that does not depend on which of two designs is the baseline."""
-    return prod(values.values()) ** (1 / len(values))
-
-
 # Passes meet a cache --------------------------------------------------------------------------
 
 
@@ -338,10 +329,9 @@ def fetched(name: str, keys: int, rows_held: float) -> float:
 # The claims -----------------------------------------------------------------------------------
 
 
-def mean_speedup(design: Design, whole: bool, seed: int, budget: str) -> Measured:
-    """The mean over the 24 points; beside it the geometric one."""
-    found = speedups(design, whole=whole)
-    return Measured(mean(found), baseline=geometric_mean(found))
+def mean_speedup(design: Design, whole: bool, seed: int, budget: str) -> float:
+    """The arithmetic mean over the 24 points, as the source reports it."""
+    return fmean(speedups(design, whole=whole).values())
 
 
 def best_of_short(design: Design, seed: int, budget: str) -> float:
@@ -388,7 +378,6 @@ SYSTEM = System(
             "alone.",
             paper="6.7 times, mean (abstract)",
             unit="times",
-            against="times, which is no baseline but the geometric mean of the same ratios",
             bar=Within(6.70, 6.74, null=1),
             measure=partial(mean_speedup, "+Binding", False),
             control=partial(mean_speedup, "+Cascade", False),
@@ -401,7 +390,6 @@ SYSTEM = System(
             "control takes the first step alone. The bar is ours.",
             paper="5.3 times, mean (abstract)",
             unit="times",
-            against="times, which is no baseline but the geometric mean of the same ratios",
             bar=Within(5.28, 5.32, null=1),
             measure=partial(mean_speedup, "+Binding", True),
             control=partial(mean_speedup, "+Cascade", True),
