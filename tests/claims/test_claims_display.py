@@ -1,5 +1,6 @@
 """What a notebook shows for a claim."""
 
+import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from dataclasses import replace
@@ -54,8 +55,10 @@ def test_the_committed_record_stands_beside_the_readers_own(write: Write) -> Non
         "none: a smoke run only shows that claim and control execute",
     ]
     assert cells["provenance"] == ["■ measured, 5 seeds, lesson budget", "■ measured, 1 seed, smoke budget"]
-    assert cells["machine"] == ["toy machine"] * 2
-    assert len(cells["date"][0]) == len("2026-01-01")
+    folded = verdict("toy-system", "gain")._repr_html_().split("<details>")[1].split("</details>")[0]
+    for column in ("committed record", "measured by you"):
+        assert f"<strong>{column}, machine</strong>: toy machine<br/>" in folded
+        assert re.search(rf"<strong>{column}, date</strong>: \d{{4}}-\d\d-\d\d<", folded)
     assert len(Ledger().rows("claim")) == 1  # looking again measures nothing
     verdict("toy-system", "gain")
     assert len(Ledger().rows("claim")) == 1
@@ -127,7 +130,7 @@ def test_numbers_say_what_they_are_numbers_of(write: Write) -> None:
     assert cells["value"][0].endswith("] times")
     assert cells["baseline"] == ["2 s, by hand"]
     assert "The value is 2.02 times, the bar" in verdict("toy-system", "gain").sentence()
-    assert "<summary>How to read this</summary>" in verdict("toy-system", "gain")._repr_html_()
+    assert "<summary>How to read this, and where" in verdict("toy-system", "gain")._repr_html_()
 
 
 def test_how_to_read_a_number_that_was_computed_once(write: Write) -> None:

@@ -120,24 +120,26 @@ def header(book: Material, page: Page) -> str:
         facts.append(("Systems", "".join(_system_link(book, page, key) for key in lesson.systems)))
     if made := _machine(run):
         facts.append(("Measured on", escape(made)))
+    if claims := book.claims_of(lesson.systems):
+        # at the end, because they tell what the lesson lets its reader guess
+        facts.append(("Claims", f'<a href="#claims">{len(claims)}, and what holds here, at the end</a>'))
     rows = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)
     over = (
         f'<p class="wb-over"><a href="index.html">Chapter {chapter.number}, {escape(chapter.title)}</a></p>'
         if chapter
         else ""
     )
-    claims = book.claims_of(lesson.systems)
-    # folded, because it tells what the lesson lets its reader guess
-    told = "<summary>What is claimed, what holds here</summary>"
-    table = f"<details>{told}{_claims(claims)}</details>" if claims else ""
-    return f'<aside class="wb-header" aria-label="About this lesson">{over}<dl>{rows}</dl>{table}</aside>'
+    return f'<aside class="wb-header" aria-label="About this lesson">{over}<dl>{rows}</dl></aside>'
 
 
 def footer(book: Material, page: Page) -> str:
-    """How to go on with the lesson: run it, take it, cite it, read what builds on it."""
+    """What holds of the lesson's systems; then how to run it, take it, cite it, and what builds on it."""
     key = page.lesson.key
+    claims = book.claims_of(page.lesson.systems)
+    table = f"<h2>What is claimed, what holds here</h2>{_claims(claims)}" if claims else ""
+    held = f'<section id="claims" class="wb-held">{table}</section>' if claims else ""
     to_work_in, executed = (_at(page, f"downloads/{name}") for name in downloads.names(page))
-    return f"""<aside class="wb-footer" aria-label="Go on with this lesson"><h2>Take it further</h2>
+    return f"""{held}<aside class="wb-footer" aria-label="Go on with this lesson"><h2>Take it further</h2>
 <div><h3>Open in JupyterLab</h3>{_command("make study")}
 <p>then open <code>{escape(key)}.ipynb</code> in the file list.</p></div>
 <div><h3>Download</h3><p><a href="{to_work_in}" download>The notebook to work in</a>, with its exercises
@@ -256,7 +258,7 @@ def _system_link(book: Material, page: Page, key: str) -> str:
     chapter = next(c for c in book.chapters if c.number == row["chapter"])
     href = relpath(f"{chapter.folder}/index.html", page.lesson.chapter)
     link = f'<a href="{escape(href)}#{escape(key)}">{escape(row["title"])}</a>'
-    return f'<span class="wb-system">{mark(row["state"])} {link}</span>'
+    return f'<span class="wb-system">{link}</span>'
 
 
 def _before(book: Material, page: Page) -> list[Page]:

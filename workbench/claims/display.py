@@ -16,6 +16,7 @@ TABLE = "border-collapse: collapse; color: inherit; background: transparent"
 CAPTION = "caption-side: top; text-align: left; color: inherit; padding: 0.3em 0.8em"
 CELL = "text-align: left; vertical-align: top; padding: 0.3em 0.8em; border-bottom: 1px solid currentColor"
 NOTHING = "—"
+FOLDED = ("machine", "date")  # the same for most claims of a lesson
 UNTOLD = (NOTHING, "not measured yet")
 LEGEND = {
     "value": "what was measured, the mean over the seeds; the brackets hold an interval of 95 %.",
@@ -99,17 +100,32 @@ class VerdictTable:
         head = "".join(f'<th scope="col" style="{CELL}">{name}</th>' for name in self.columns)
         body = ""
         for name, cells in self.rows():
+            if name in FOLDED:
+                continue
             span = f' colspan="{len(self.columns)}"' if len(cells) == 1 else ""
             told = "".join(f'<td{span} style="{CELL}">{escape(cell)}</td>' for cell in cells)
             body += f'<tr><th scope="row" style="{CELL}">{name}</th>{told}</tr>'
         caption = (
             f"<strong>{escape(self.system)} / {escape(self.claim.id)}</strong>: {escape(self.claim.says)}"
-            f"<br/><em>{escape(self.sentence())}</em>{_legend(self.claim)}"
+            f"<br/><em>{escape(self.sentence())}</em>{self._legend()}"
         )
         return (
             f'<table style="{TABLE}"><caption style="{CAPTION}">{caption}</caption>'
             f"<thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table>"
         )
+
+    def _legend(self) -> str:
+        """Folded: what each row means, and where the numbers were measured."""
+        told = {**LEGEND, "value": ONCE} if self.claim.seeds == 1 else dict(LEGEND)
+        told |= {
+            f"{column}, {name}": cell
+            for name, cells in self.rows()
+            if name in FOLDED
+            for column, cell in zip(self.columns, cells, strict=True)
+        }
+        words = "".join(f"<br/><strong>{word}</strong>: {escape(says)}" for word, says in told.items())
+        told_where = "How to read this, and where it was measured"
+        return f"<details><summary>{told_where}</summary><small>{words}</small></details>"
 
     def _repr_markdown_(self) -> str:
         lines = [f"**{self.system} / {self.claim.id}**: {self.claim.says} *{self.sentence()}*", ""]
@@ -144,12 +160,6 @@ def _reason(record: Record, claim: Claim) -> str:
         reasons.append("the control did not clearly fail")
     told = ", and ".join(reasons)
     return f" {told[0].upper()}{told[1:]}." if told else ""
-
-
-def _legend(claim: Claim) -> str:
-    own = {**LEGEND, "value": ONCE} if claim.seeds == 1 else LEGEND
-    words = "".join(f"<br/><strong>{word}</strong>: {escape(says)}" for word, says in own.items())
-    return f"<details><summary>How to read this</summary><small>{words}</small></details>"
 
 
 def _cell(record: Record | None, say: Callable[[Record], str]) -> str:
