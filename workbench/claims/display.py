@@ -76,6 +76,8 @@ class VerdictTable:
             if head == "baseline" and not any(record and record.baseline is not None for record in shown):
                 continue  # a number that is not compared with another one
             cells = tuple(_cell(record, say) for record in shown)
+            if set(cells) == {NOTHING} and all(record and record.value is None for record in shown):
+                continue  # declared, never measured
             after = {"value": f" {self.claim.unit}", "baseline": f" {self.claim.against}"}.get(
                 head, ""
             ).rstrip()

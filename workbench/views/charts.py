@@ -256,7 +256,8 @@ class Table:
         value = row.get(column)
         text = escape(self.cell(value))
         if isinstance(value, Quantity):
-            return f'<td style="text-align:right" title="{value.provenance}">{text}</td>'
+            whole = text if "[" in text else text.replace(" ", "\u00a0")  # a number keeps its unit
+            return f'<td style="text-align:right" title="{value.provenance}">{whole}</td>'
         if column == self.columns[0]:
             return f'<th scope="row" style="text-align:left">{text}</th>'
         numeric = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
