@@ -10,6 +10,8 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
+from workbench.kernels import neighborhood_mask
+from workbench.layers import neighborhood
 from workbench.probes import probe
 from workbench.probes.prices import fourier, pairs_attended, stored
 
@@ -99,6 +101,20 @@ def test_attention_back_is_five_products_where_forward_was_two():
     q = torch.randn(1, 2, 5, 8, requires_grad=True)
     found = probe(Do(lambda q: F.scaled_dot_product_attention(q, q, q)), q, backward=True).total
     assert 2 * found.backward_macs == 5 * found.macs
+
+
+@pytest.mark.parametrize(("window", "dilation", "causal"), [(3, 1, False), ((3, 5), (2, 1), (True, False))])
+def test_attention_to_neighbours_costs_what_a_mask_leaves(window, dilation, causal):
+    torch.manual_seed(0)
+    q, k = torch.randn(2, 2, 3, 7, 6, 4, requires_grad=True)
+    v = torch.randn(2, 3, 7, 6, 5, requires_grad=True)
+    model = Do(lambda q, k, v: neighborhood(q, k, v, window, dilation, causal))
+    found = probe(model, q, k, v).total
+    pairs = 2 * 3 * int(neighborhood_mask((7, 6), window, dilation=dilation, causal=causal).sum())
+    assert found.macs == pairs * (4 + 5)
+    assert found.flops == 2 * found.macs + pairs * (5 + 1)  # softmax and scale
+    assert probe(model, q, k, v, backward=True).total.backward_macs == pairs * (3 * 4 + 2 * 5)
+    assert not found.uncounted
 
 
 def test_the_fused_layers_do_what_their_parts_do():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from workbench.errors import WorkbenchError
-from workbench.layers import ConvNeXtBlock, SelfAttention2d, SqueezeExcite, TinyNet
+from workbench.layers import ConvNeXtBlock, NeighborhoodAttention2d, SelfAttention2d, SqueezeExcite, TinyNet
 from workbench.probes import all_before, receptive_field
 
 
@@ -179,6 +179,17 @@ def test_a_scan_sees_all_before_and_a_turned_one_all_after(dim):
     assert axis.centre(3) == 3
     with pytest.raises(WorkbenchError, match="output must lie in 0 to 7"):
         axis.interval(8)
+
+
+@pytest.mark.parametrize(
+    ("window", "dilation", "causal"),
+    [(3, 1, False), ((1, 3), (1, 2), False), (2, (1, 2), (True, False)), (5, 1, True)],
+)
+def test_neighbours_move_inwards_at_a_border(window, dilation, causal):
+    attention = NeighborhoodAttention2d(4, window, 2, dilation=dilation, causal=causal)
+    small = Do(lambda x: x / 1000)  # no weight of a softmax is 0 then
+    assert exact(nn.Sequential(nn.Conv2d(3, 4, 1), small, attention), (1, 3, 5, 6))
+    assert exact(nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), small, attention, small, attention), (1, 3, 10, 11))
 
 
 def test_scans_over_pixels_row_by_row():

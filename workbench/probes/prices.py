@@ -22,6 +22,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from workbench.kernels.neighborhood_windows import Neighborhood
+
 
 class Work(NamedTuple):
     """Multiply-adds, and the flops of the whole operator (those of the multiply-adds included)."""
@@ -243,14 +245,38 @@ def _attention(call: Call) -> Work:
     return _attended(_pairs(call), call["query"].shape[-1], call["value"].shape[-1], _mask(call))
 
 
+def _back(pairs: int, query: Tensor, value: Tensor, masked: bool) -> Work:
+    """Five products: scores again, gradients of probabilities, values, queries and keys."""
+    dim, value_dim = query.shape[-1], value.shape[-1]
+    again = 3 + masked  # scale, mask, subtract the kept logarithm, exponential
+    through_softmax = 3  # subtract the row's product of gradient and output, multiply, scale
+    row = 2 * prod(query.shape[:-1]) * value_dim
+    return products(pairs * (3 * dim + 2 * value_dim), pairs * (again + through_softmax) + row)
+
+
 @priced(*(f"{name}_backward" for name in ATTENTION))
 def _attention_backward(call: Call) -> Work:
-    """Five products: scores again, gradients of probabilities, values, queries and keys."""
-    pairs, dim, value_dim = _pairs(call), call["query"].shape[-1], call["value"].shape[-1]
-    again = 3 + _mask(call)  # scale, mask, subtract the kept logarithm, exponential
-    through_softmax = 3  # subtract the row's product of gradient and output, multiply, scale
-    row = 2 * prod(call["query"].shape[:-1]) * value_dim
-    return products(pairs * (3 * dim + 2 * value_dim), pairs * (again + through_softmax) + row)
+    return _back(_pairs(call), call["query"], call["value"], _mask(call))
+
+
+def _neighbours(call: Call) -> int:
+    """The same where every query sees its window of keys, over all batches and heads."""
+    query = call["queries"]
+    window = Neighborhood.of(
+        tuple(query.shape[2:-1]), tuple(call["window"]), tuple(call["dilation"]), tuple(call["causal"])
+    )
+    return prod(query.shape[:2]) * window.scores
+
+
+@priced("neighborhood_attention")
+def _neighborhood(call: Call) -> Work:
+    """Our own operator costs what attention to these pairs does, whatever else its tiles compute."""
+    return _attended(_neighbours(call), call["queries"].shape[-1], call["values"].shape[-1], masked=False)
+
+
+@priced("neighborhood_attention_grad")
+def _neighborhood_grad(call: Call) -> Work:
+    return _back(_neighbours(call), call["queries"], call["values"], masked=False)
 
 
 def _heads(batch: int, queries: int, keys: int, dim: int, heads: int, masked: bool) -> Work:

@@ -8,7 +8,7 @@ import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from functools import reduce
+from functools import partial, reduce
 from math import prod
 from typing import Any, Literal
 
@@ -17,7 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from workbench.layers import DepthwiseConv2d, GlobalResponseNorm
+from workbench.kernels.neighborhood_windows import Neighborhood
+from workbench.layers import DepthwiseConv2d, GlobalResponseNorm, neighborhood
 from workbench.probes.following import Call, Dim, Factor, Rule, Seen, meeting
 from workbench.probes.windows import EVERYTHING, Border, Reach, Window
 
@@ -898,6 +899,29 @@ def attention(call: Call) -> Seen:
     if (mask := call.saw(3, "attn_mask")) is not None:
         others.append(mask.mixed([len(mask.dims) - 2]))
     return attended(call, query, others, -2, causal=bool(call.get(5, "is_causal", False)))
+
+
+@rule(neighborhood, torch.ops.workbench.neighborhood_attention)
+def attention_to_neighbours(call: Call) -> Any:
+    """Each query sees itself and the keys and values of its window; at a border the window moves inwards."""
+    several = isinstance(call.value, tuple)  # the operator also returns logarithms, one for each query
+    out = call.value[0] if several else call.value
+    settings = (call.get(3, "window"), call.get(4, "dilation", 1), call.get(5, "causal", False))
+    window, dilation, causal = (tuple(one) if isinstance(one, Sequence) else one for one in settings)
+    geometry = Neighborhood.of(tuple(out.shape[2:-1]), window, dilation, causal)
+    sides = []
+    for place, name in enumerate(("queries", "keys", "values")):
+        if (seen := call.saw(place, name)) is None:
+            continue
+        seen = seen.mixed([len(seen.dims) - 1])
+        for axis, length in enumerate(geometry.space if place else ()):
+            places = ((0,) * axis + (i,) + (0,) * (len(geometry.space) - axis - 1) for i in range(length))
+            taps = [list(geometry.window_of(one)[axis]) for one in places]
+            seen = slid(call, seen, 2 + axis, Window.of(taps, length), length)
+        sides.append(unplaced_at(seen, -1))
+    whole = replace(call, value=out)
+    row = whole.row(broadcast(reduce(partial(met, whole), sides), tuple(out.shape)))
+    return (row, replace(row, dims=row.dims[:-1])) if several else row
 
 
 @rule(nn.MultiheadAttention)
