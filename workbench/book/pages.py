@@ -221,7 +221,7 @@ def _claim(claim: Row, several: bool) -> str:
     verdict = mark("stale" if claim.get("stale") else claim.get("verdict") or "not measured", word=True)
     return (
         f"<li><p><strong>{name}</strong> {verdict}</p><dl>{facts}</dl>"
-        f'<p class="wb-quiet">{escape(_origin(claim))}</p></li>'
+        f'<p class="wb-quiet">{escape(_origin(claim) if claim.get("value") is not None else "")}</p></li>'
     )
 
 

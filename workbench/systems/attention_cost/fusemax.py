@@ -425,6 +425,7 @@ SYSTEM = System(
             says="Behind a cache of a quarter of a row, scores come from memory once for each pass: three, "
             "two, one, to 2 %. The control's cache holds a row, and its values. The bar is ours.",
             paper="more than one pass costs either a buffer for the fibre or traffic",
+            unit="of the expected journeys",
             bar=AtMost(0.02),
             measure=partial(traffic_beside_passes, 0.25),
             control=partial(traffic_beside_passes, 16),
