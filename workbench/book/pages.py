@@ -244,7 +244,7 @@ def _origin(claim: Row) -> str:
     count = len(seeds) if isinstance(seeds, list | tuple) else seeds
     parts = [
         claim.get("provenance"),
-        f"{count} seeds" if count else None,
+        f"{count} seed{'s' * (count != 1)}" if count else None,
         claim.get("machine"),
         str(claim.get("when") or "")[:10],
     ]
