@@ -129,7 +129,7 @@ def _words(
         f"{most}. Blue lies above zero, brown below."
         if signed
         else f"{most}: {values.max() / (values.mean() or 1):.3g} times what it would be if all were alike. "
-        "Yellow is large, blue is small.",
+        "Yellow is large, a blue tint small; where there is nothing, the photograph is dimmed.",
     )
 
 

@@ -27,7 +27,8 @@ def predictions(
     for number, (name, cases) in enumerate(pairs.items()):
         x, y = np.array(cases, float).reshape(-1, 2).T
         colour = OKABE_ITO[number % len(OKABE_ITO)]
-        fig.add_scatter(x=x, y=y, name=name, mode="markers", marker=mark("measured", colour))
+        marker = mark("measured", colour) | ({"symbol": "square-open"} if number % 2 else {})
+        fig.add_scatter(x=x, y=y, name=name, mode="markers", marker=marker)
     ends = np.array([every.min() / 1.5, every.max() * 1.5])
     fig.add_shape(**ideal(ends, ends, "as predicted"))
     axis = {
