@@ -31,6 +31,7 @@ from .dense_convolution import conv1d, conv2d
 from .fft_convolution import fft_conv1d, fft_conv2d, fft_depthwise_conv2d
 from .five_point import jacobi, stencil, stencil_cost, stencil_sweeps, stencil_tiled, stencil_wavefront
 from .fixed_point import WORD, Codes, FixedPoint, rounded_products, running_statistic
+from .fused_conv_block import conv_first_bands, conv_first_cost
 from .gelu_table import delta_table, gelu, gelu_fixed
 from .im2col_convolution import im2col, im2col_conv2d, im2col_cost, im2col_direct
 from .inception import inception_concatenated, inception_cost, inception_in_place, inception_mixer
@@ -133,6 +134,8 @@ __all__ = [
     "conv2d",
     "conv2d_cost",
     "conv2d_direct",
+    "conv_first_bands",
+    "conv_first_cost",
     "csr_matvec",
     "csr_matvec_parallel",
     "delta_table",

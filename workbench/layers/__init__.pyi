@@ -1,5 +1,7 @@
 from .basic_block import BasicBlock
 from .cascaded_group_attention import CascadedGroupAttention
+from .causal_transformer import CausalTransformer
+from .conv_first import ConvFirst
 from .conv_norm import ConvNorm, NormLinear, folded
 from .convnext_block import ConvNeXtBlock
 from .depthwise import depthwise_fft
@@ -10,6 +12,8 @@ from .folding import fold_norm
 from .haar import HAAR, Bands, Haar2d, haar2d, inverse_haar2d, squares
 from .layer_norm import LayerNorm2d
 from .layer_scale import LayerScale
+from .low_rank_adapter import LowRankAdapter, adapted, merged
+from .mb_conv import MBConv
 from .mixture_of_experts import ExpertQueue, MixtureOfExperts, best_experts, expert_queues
 from .mobile_net import MobileNetV3
 from .neighborhood_attention import NeighborhoodAttention1d, NeighborhoodAttention2d, neighborhood
@@ -49,7 +53,9 @@ __all__ = [
     "Bands",
     "BasicBlock",
     "CascadedGroupAttention",
+    "CausalTransformer",
     "ConvFeedForward",
+    "ConvFirst",
     "ConvNeXtBlock",
     "ConvNorm",
     "ConvStack",
@@ -65,6 +71,8 @@ __all__ = [
     "KernelGate",
     "LayerNorm2d",
     "LayerScale",
+    "LowRankAdapter",
+    "MBConv",
     "MixtureOfExperts",
     "MobileNetV3",
     "NeighborhoodAttention1d",
@@ -81,6 +89,7 @@ __all__ = [
     "VisualAttentionBlock",
     "WaveNet",
     "Windowed",
+    "adapted",
     "best_experts",
     "conv_stack",
     "depth_for_reach",
@@ -95,6 +104,7 @@ __all__ = [
     "gates",
     "haar2d",
     "inverse_haar2d",
+    "merged",
     "neighborhood",
     "place_dilated",
     "pointwise",

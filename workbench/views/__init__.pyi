@@ -22,6 +22,7 @@ from .gap import Scored, efficiency_gap
 from .head_plots import distance_entropy, similarity_matrices
 from .kernel_maps import kernel_maps
 from .kernel_supports import supports
+from .lineages import Descendant, lineage
 from .neighborhoods import painted_neighborhood
 from .painted import Painting, painted_field
 from .painted_attention import painted_attention, still_painting
@@ -33,11 +34,14 @@ from .poses import joints, painted_labels
 from .predictions import predictions
 from .product_cubes import product_cube
 from .rooflines import roofline
+from .sample_clouds import sample_cloud
 from .schedules import Slot, schedule
+from .share_matrices import share_matrix
 from .signed import signed_picture
 from .space_time import space_time
 from .tables import AnnotatedSource, annotated_source, counters_table
 from .theme import DIVERGING, OKABE_ITO, describe, ideal, line, mark
+from .tile_maps import tile_map
 from .trade_offs import trade_off
 from .waterlines import waterline
 from .words import short, spoken
@@ -47,6 +51,7 @@ __all__ = [
     "DIVERGING",
     "OKABE_ITO",
     "AnnotatedSource",
+    "Descendant",
     "Painting",
     "Scored",
     "Series",
@@ -79,6 +84,7 @@ __all__ = [
     "joints",
     "kernel_maps",
     "line",
+    "lineage",
     "mark",
     "miss_bars",
     "orientation_rose",
@@ -97,7 +103,9 @@ __all__ = [
     "receptive_field",
     "reuse_histogram",
     "roofline",
+    "sample_cloud",
     "schedule",
+    "share_matrix",
     "shift_matrix",
     "short",
     "signed_picture",
@@ -107,6 +115,7 @@ __all__ = [
     "still_painting",
     "supports",
     "table",
+    "tile_map",
     "trade_off",
     "traffic",
     "waterline",
