@@ -1,6 +1,7 @@
 """The book as a reader has it: opened from a folder, without server, network, kernel or Python."""
 
 import base64
+import re
 import shutil
 import subprocess
 
@@ -29,6 +30,19 @@ def lesson(browser, html):
     browser.get((html / "01-wide/01-far.html").as_uri())
     until(lambda: browser.execute_script(SHOWN) == 4, "the Explorer shows its first frame")
     yield browser
+    assert complaints(browser) == []
+
+
+def test_the_front_page_measures_the_readers_machine(browser, html):
+    resize(browser, 1280)
+    browser.get((html / "index.html").as_uri())
+    card = browser.find_element(By.CSS_SELECTOR, "#your-machine .wbw")
+    go = card.find_element(By.CSS_SELECTOR, "button")
+    go.send_keys(Keys.ENTER)
+    until(lambda: card.find_elements(By.CSS_SELECTOR, "svg[role=img]"), "the roofline is drawn", within=60)
+    assert re.search(
+        r"peak [\d.]+ Gflop/s", card.find_element(By.CSS_SELECTOR, "svg").get_attribute("aria-label")
+    )
     assert complaints(browser) == []
 
 

@@ -6,6 +6,8 @@ from html import escape
 from os.path import relpath
 from typing import Any
 
+from workbench.wasm import machine_card
+
 from . import downloads
 from .lesson_map import drawing, needed_by
 from .marks import MARKS, legend, mark
@@ -51,6 +53,11 @@ Python and make:</p>
         _raw(opening),
         "## Begin",
         _raw(ways),
+        "## Your machine",
+        _raw(
+            f"<p>How fast is the computer that you read on? Two kernels tell, written and run in this page. "
+            f"In JupyterLab the chapter on real machines measures it in full.</p>{machine_card().html}"
+        ),
         "## The map",
         _raw(chapters),
         _toctree([*tours, *chapter_pages, "map", "glossary"]),
