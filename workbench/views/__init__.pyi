@@ -43,6 +43,7 @@ from .tables import AnnotatedSource, annotated_source, counters_table
 from .theme import DIVERGING, OKABE_ITO, describe, ideal, line, mark
 from .tile_maps import tile_map
 from .trade_offs import trade_off
+from .verdict_matrices import verdict_matrix
 from .waterlines import waterline
 from .words import short, spoken
 from .work import Work, traffic
@@ -118,5 +119,6 @@ __all__ = [
     "tile_map",
     "trade_off",
     "traffic",
+    "verdict_matrix",
     "waterline",
 ]

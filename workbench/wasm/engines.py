@@ -15,7 +15,7 @@ from workbench.errors import WorkbenchError
 
 PAGE = 65536  # bytes: memory comes in pages
 ALIGNED = 64
-HINT = 'pip install "wasmtime>=50"'
+HINT = 'pip install "wasmtime>=36"'
 SCRIPTS = ("emit.js", "bench.js")
 # node 20 has relaxed SIMD, but asleep; later ones have it awake and ignore this.
 AWAKE = 'require("v8").setFlagsFromString("--experimental-wasm-relaxed-simd");'
@@ -64,7 +64,7 @@ class Memory:
         self._free = ALIGNED  # address 0 stays empty
 
     def empty(self, *shape: int) -> np.ndarray:
-        """A float32 array in the memory, with rows of zeros or of what was there before."""
+        """A float32 array of zeros in the memory."""
         size = 4 * int(np.prod(shape))
         if self._free + size > self._bytes.size:
             raise WorkbenchError(
@@ -96,19 +96,6 @@ class Memory:
         instance = self._wasmtime.Instance(self._store, module, [self._memory])
         run: Any = instance.exports(self._store)["run"]
         return lambda *arrays: run(self._store, *(self.address(array) for array in arrays))
-
-
-def valid(code: bytes) -> bool:
-    """Whether wasmtime accepts the bytes as a module."""
-    import wasmtime
-
-    config = wasmtime.Config()
-    config.wasm_relaxed_simd = True
-    try:
-        wasmtime.Module.validate(wasmtime.Engine(config), code)
-    except wasmtime.WasmtimeError:
-        return False
-    return True
 
 
 def has_node() -> bool:
