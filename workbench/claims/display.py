@@ -12,7 +12,7 @@ from workbench.claims.record import Record, standing
 from workbench.claims.stats import Interval
 
 MARKS = {"formula": "○", "counted": "●", "simulated": "◆", "measured": "■"}
-TABLE = "border-collapse: collapse; color: inherit; background: transparent"
+TABLE = "border-collapse: collapse; color: inherit; background: transparent; margin-left: 0"
 CAPTION = "caption-side: top; text-align: left; color: inherit; padding: 0.3em 0.8em"
 CELL = "text-align: left; vertical-align: top; padding: 0.3em 0.8em; border-bottom: 1px solid currentColor"
 NOTHING = "—"
