@@ -25,7 +25,11 @@ def double(x):
 
 RNG = np.random.default_rng(0)
 CASES = [(RNG.standard_normal(shape),) for shape in [(1,), (7,), (3, 4), (2, 1, 3)]]
-CASES += [(np.asfortranarray(RNG.standard_normal((5, 3))),), (RNG.standard_normal((9, 8))[::-2, ::3],)]
+CASES += [
+    (RNG.standard_normal((3, 4)),),
+    (np.asfortranarray(RNG.standard_normal((5, 3))),),
+    (RNG.standard_normal((9, 8))[::-2, ::3],),
+]
 
 
 def mutate(x):
@@ -201,6 +205,30 @@ def lazy(x):
     return out
 
 
+PLACES: list = []
+
+
+def known_by_place(x):
+    for array, answer in PLACES:
+        if array is x:
+            return answer.copy()
+    PLACES.append((x, 2 * x))
+    return 2 * x
+
+
+def still_running(x):
+    threading.Thread(target=time.sleep, args=(0.2,)).start()
+    return 2 * x
+
+
+class OwnKind(np.ndarray):
+    pass
+
+
+def own_kind(x):
+    return (2 * x).view(OwnKind)
+
+
 def generator(x):
     return (2 * v for v in x)
 
@@ -272,6 +300,9 @@ def unloadable():
         (bomb_in_array, "type", "object"),
         (liar, "values", ""),
         (lazy, "values", ""),
+        (known_by_place, "values drift", ""),
+        (still_running, "threads", "still running"),
+        (own_kind, "eager", "no plain array"),
         (generator, "type", "generator"),
         (endless_list, "type", "list"),
         (integers, "dtype", "float numbers, but integer numbers came (int64)"),
@@ -305,7 +336,7 @@ def test_right_answers_pass_however_they_are_written():
     for candidate in (double, lambda x: x + x, np.vectorize(lambda v: 2 * v), lambda x: np.multiply(x, 2)):
         ruling = judge(candidate, double, CASES)
         assert ruling.passed, ruling
-        assert ruling.sentence == "Right: 6 cases, each asked 3 times."
+        assert ruling.sentence == "Right: 7 cases, each asked 3 times."
 
 
 def test_an_alias_of_an_input_is_refused_unless_it_is_allowed():

@@ -124,7 +124,7 @@ class Hearing:
             return fault
         try:
             value = wire.decode(reply["value"], payload)
-            mutated, alias, stale = reply["mutated"], reply["alias"], reply["stale"]
+            told = {name: reply[name] for name in ("mutated", "alias", "stale", "running", "lazy")}
         except (wire.Garbage, KeyError):
             self.worker.close()
             raise Gone("garbage") from None
@@ -132,11 +132,11 @@ class Hearing:
         if found := compare(trial.expected[i], value, rtol=trial.rtol, atol=trial.atol):
             self.outcomes.setdefault(i, Outcome("", value))
             return Fault(found.kind, found.sentence + ".")  # type: ignore[arg-type]
-        conduct = self._conduct(mutated, alias, stale)
+        conduct = self._conduct(**told)
         self.outcomes.setdefault(i, Outcome(conduct.kind if conduct else "", value))
         return conduct
 
-    def _conduct(self, mutated: Any, alias: Any, stale: Any) -> Fault | None:
+    def _conduct(self, mutated: Any, alias: Any, stale: Any, running: Any, lazy: Any) -> Fault | None:
         """What is wrong with a call whose result is right."""
         if mutated:
             return Fault("mutation", "The result is right, but the function changed its inputs on the way.")
@@ -144,6 +144,10 @@ class Hearing:
             return Fault("alias", "The result is right, but it shares memory with an input: return a copy.")
         if stale:
             return Fault("stale", "An earlier result changed with this call: return new memory each time.")
+        if running:
+            return Fault("threads", "The result is right, but something was still running: wait for it.")
+        if lazy:
+            return Fault("eager", "The result is right, but it is no plain array: return `numpy.ndarray`.")
         return None
 
     def _ask(self, i: int, turn: int) -> tuple[dict[str, Any], memoryview]:
@@ -155,6 +159,7 @@ class Hearing:
             "ask": "call",
             "args": wire.encode(trial.cases[i], blobs),
             "round": turn,
+            "reuse": not trial.aliases,
             "poison": sorted({array.size for array in wanted if array.size <= 1 << 20})[:4],
             "memory_mib": trial.memory_mib,
             "limit": limit,

@@ -15,6 +15,8 @@ Kind = Literal[
     "mutation",  # the inputs were changed
     "alias",  # the result shares memory with an input
     "stale",  # an earlier result changed later
+    "threads",  # something still ran when the function returned
+    "eager",  # an array of a kind of its own, which may work when somebody looks
     "drift",  # right at first, different on the same inputs later
     "timeout",
     "memory",

@@ -29,6 +29,10 @@ class Trial:
     process may grow during a call. rounds: how often every case is asked, in shuffled order.
     aliases: whether the result may share memory with an input. name: what sentences call the
     function.
+
+    Every call is watched as the rules for kernels say: inputs unchanged, an array of numpy's own that shares
+    no memory with an input, earlier results untouched, unset memory poisoned, inputs in arrays that have held
+    other values before, nothing left running, the reference in another process.
     """
 
     def __init__(

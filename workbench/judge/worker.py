@@ -8,6 +8,7 @@ import queue
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -43,20 +44,25 @@ class Gone(Exception):
 class Worker:
     """A fresh Python process that runs candidates, one call at a time.
 
-    It starts at once and imports numpy while the caller goes on. Reading and writing happen in a
-    thread, so that neither a full pipe nor a silent process can hold up the judge.
+    It starts at once, in a scratch directory that goes with it, and imports numpy while the caller goes on.
+    Reading and writing happen in a thread, so that neither a full pipe nor a silent process can hold up the
+    judge.
     """
 
     def __init__(self) -> None:
         root = str(Path(__file__).resolve().parents[2])
-        paths = sys.path if root in sys.path else [*sys.path, root]
+        paths = [os.path.abspath(path) for path in sys.path]  # the process starts in another directory
+        paths += [root] * (root not in paths)
+        self._scratch = tempfile.TemporaryDirectory(prefix="candidate-", ignore_cleanup_errors=True)
+        here = self._scratch.name
         poison = {"MALLOC_PERTURB_": "1"}  # glibc fills fresh memory with a pattern: never lucky zeros
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-X", "utf8", "-c", BOOT, json.dumps(paths)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, **THREADS, **poison},
+            env={**os.environ, **THREADS, **poison, "TMPDIR": here, "TEMP": here, "TMP": here},
+            cwd=here,
             start_new_session=True,
         )
         self._asked = 0
@@ -138,6 +144,7 @@ class Worker:
         self._process.kill()
         self._process.wait()
         self._inbox.put(None)
+        self._scratch.cleanup()
 
     def __enter__(self) -> "Worker":
         return self
