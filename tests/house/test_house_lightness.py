@@ -35,7 +35,20 @@ def test_importing_a_package_loads_nothing_heavy(package):
 
 @pytest.mark.parametrize(
     "room",
-    ["book", "claims", "exercises", "judge", "kernels", "lessons", "machine", "probes", "views", "zoo"],
+    [
+        "book",
+        "claims",
+        "exercises",
+        "judge",
+        "kernels",
+        "lessons",
+        "machine",
+        "probes",
+        "proposers",
+        "views",
+        "wasm",
+        "zoo",
+    ],
 )
 def test_importing_a_room_loads_nothing_heavy(room):
     assert loaded(f"import workbench.{room}") == set()
