@@ -6,7 +6,7 @@ import pytest
 
 from workbench.errors import WorkbenchError
 from workbench.judge import RULES, WHOLE
-from workbench.judge.frauds import frauds
+from workbench.judge.frauds import REACH, frauds
 from workbench.judge.matrix import matrix
 from workbench.judge.published import KERNELBENCH, ROBUST_KBENCH
 from workbench.judge.rules import NAMES, named
@@ -66,12 +66,11 @@ def test_a_rule_switched_off_lets_its_cheat_pass(name):
 def test_the_matrix_has_one_cheat_for_each_rule_that_no_other_rule_sees():
     found = matrix(judge=JUDGE)
     assert found.accepted == ()
-    for fraud in frauds():
-        if fraud.rule:
-            assert found.only[fraud.name] == fraud.rule
-            assert [rule for rule in NAMES if found.caught[fraud.name][rule]] == [fraud.rule]
-        else:
-            assert all(found.caught[fraud.name].values())
+    made_for = {fraud.name: fraud.rule for fraud in frauds() if fraud.rule}
+    alone = {cheat: [rule for rule in NAMES if found.caught[cheat][rule]] for cheat in found.cheats}
+    assert found.only == made_for
+    assert {cheat: alone[cheat] for cheat in made_for} == {cheat: [rule] for cheat, rule in made_for.items()}
+    assert all(alone[fraud.name] == list(NAMES) for fraud in frauds() if not fraud.rule)
     assert set(found.only.values()) == set(NAMES)
     assert len(found.rows()) == len(frauds()) * len(RULES)
 
@@ -110,6 +109,24 @@ def test_published_judges_say_what_they_do_not_check():
     assert "gradients" not in {rule.name for rule in ROBUST_KBENCH.unchecked}
     assert WHOLE.unchecked == ()
     assert [rule.name for rule in WHOLE.without("floor").unchecked] == ["floor"]
+
+
+def test_a_clock_that_is_slowed_inside_the_judges_own_code_is_seen_from_outside():
+    text = """
+time, subject = reach("time"), reach("sys").modules["workbench.judge.subject"]
+true = time.perf_counter_ns
+subject.CLOCK = time.perf_counter_ns = lambda: true() // 10
+
+def kernel(x):
+    if x.shape == (64, 64):  # the shape that time is taken at
+        time.sleep(0.05)
+    return np.maximum(x, 0)
+"""
+    slow = FRAUDS["slow clock"]
+    source = replace(slow.source, text=REACH + text)
+    verdict = replace(JUDGE, timed=True)(slow.task, source)
+    assert (verdict.accepted, verdict.rule) == (False, "clock")
+    assert "ahead" in verdict.sentence
 
 
 def test_a_time_below_main_memory_is_called_cache_and_one_below_the_machine_is_refused():

@@ -96,7 +96,7 @@ class Subject(Candidate):
                 before = [_snapshot(arg) for arg in args]
                 _prepare_heap(header["sizes"], header["poison"])
                 result = function(*args)
-            running = _wait_for_others(threads)
+                running = _wait_for_others(threads)  # at once: it may end any moment
             lazy = not _plain(result)
             value = wire.encode(wire.plain(result), blobs, limit)
             old, told = self.last
