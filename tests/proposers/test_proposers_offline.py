@@ -138,6 +138,12 @@ def test_guidance_prefers_the_costliest_array():
 
 
 @pytest.mark.parametrize("code", [NORM, SUM])
+def test_changed_kernels_are_in_normal_form(code):
+    for one in (*mutants(code), *rewrites(code)):
+        assert one.normal == normal(one.code)
+
+
+@pytest.mark.parametrize("code", [NORM, SUM])
 def test_every_mutant_differs_from_its_parent_and_from_the_others(code):
     found = [normal(one.code) for one in mutants(code)]
     assert len(set(found)) == len(found) > 15

@@ -8,11 +8,7 @@ from workbench.proposers.rewriting import generator
 
 
 class Ensemble:
-    """One of the members answers, drawn by weight. Models at several temperatures are several members.
-
-    >>> Ensemble([Templates({}), Mutations()], weights=[1, 3]).name
-    'templates + mutations'
-    """
+    """One of the members answers, drawn by weight. Models at several temperatures are several members."""
 
     def __init__(
         self, members: Sequence[Proposer], weights: Sequence[float] | None = None, seed: int = 0

@@ -173,7 +173,7 @@ class Mutations:
         if not asked.parent:
             return NOTHING
         before = seen(asked, history)
-        fresh = [one for one in mutants(asked.parent, self.operators) if normal(one.code) not in before]
+        fresh = [one for one in mutants(asked.parent, self.operators) if one.normal not in before]
         if not fresh:
             return "Every single change was proposed already."
         pick = fresh[generator(self.seed, prompt, history).integers(len(fresh))]

@@ -19,11 +19,17 @@ Tree = TypeVar("Tree", bound=ast.AST)
 
 @dataclass(frozen=True)
 class Rewrite:
-    """One changed kernel: what was done, in words, the source after it, and the names that it is about."""
+    """One changed kernel: what was done, in words, the source after it as `ast.unparse` writes it, and the
+    names that it is about."""
 
     what: str
     code: str
     about: frozenset[str] = frozenset()
+
+    @property
+    def normal(self) -> str:
+        """The same as `normal(code)`, which would parse once more."""
+        return self.code.rstrip("\n")
 
 
 def copied(tree: Tree) -> Tree:

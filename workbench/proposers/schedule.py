@@ -274,9 +274,7 @@ class Schedule:
             hot = ""
         for wanted in dict.fromkeys((hot, "")):
             for number in rng.permutation(len(self.rules)):
-                found = [
-                    one for one in rewrites(code, (self.rules[number],)) if normal(one.code) not in before
-                ]
+                found = [one for one in rewrites(code, (self.rules[number],)) if one.normal not in before]
                 found = [one for one in found if not wanted or wanted in one.about]
                 if found:
                     return found[rng.integers(len(found))]
