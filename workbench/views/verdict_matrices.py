@@ -8,7 +8,7 @@ from workbench.errors import WorkbenchError
 from workbench.views.theme import BLUE, ORANGE, describe
 
 COLOURS = {"rejected": BLUE, "by this alone": ORANGE}
-SYMBOLS = {"rejected": "square", "by this alone": "star-square"}
+SYMBOLS = {"rejected": "square", "by this alone": "star"}
 
 
 def verdict_matrix(
@@ -38,7 +38,7 @@ def verdict_matrix(
             text=[f"{row}<br>{column}" for row, column in shown],
             mode="markers",
             name=name,
-            marker={"symbol": SYMBOLS[name], "color": COLOURS[name], "size": 11},
+            marker={"symbol": SYMBOLS[name], "color": COLOURS[name], "size": 12},
             showlegend=bool(needed),
             hovertemplate="%{text}: " + name + "<extra></extra>",
         )
