@@ -206,9 +206,10 @@ def test_a_roof_is_that_of_the_memory_that_holds_what_is_touched():
     laptop = preset("laptop")
     limits = laptop.ceilings()
     for touched, level in ((10_000, "L1"), (200_000, "L2"), (10**9, "DRAM")):
-        step = ce.Step("", 1, 2 * touched, touched, lambda y: y)
-        found = ce.roof_of(step, limits, laptop)
-        assert found == (level, limits.bandwidth(level).value)
+        step = ce.Step("", 1, touched, touched, lambda y: y)
+        assert ce.roof_of(step, limits, laptop) == (level, limits.bandwidth(level).value)
+        in_place = ce.Step("", 1, 2 * touched, touched, lambda y: y)
+        assert ce.roof_of(in_place, limits, laptop) == (level, 1.5 * limits.bandwidth(level).value)
     assert ce.roof_of(step, limits, Machine.here())[0] == "DRAM"
 
 
