@@ -59,10 +59,11 @@ def _same_misses(found, tape, arrays):
         low = array.ctypes.data + sum(
             min(0, (n - 1) * s) for n, s in zip(array.shape, array.strides, strict=True)
         )
-        bases.append((low, low + array.nbytes * 4, free))
+        reach = sum((n - 1) * abs(s) for n, s in zip(array.shape, array.strides, strict=True))
+        bases.append((low, low + reach + array.itemsize, free))
         free += 4096
     addresses = [
-        next(place + address - low for low, high, place in bases if low <= address < low + 4096)
+        next(place + address - low for low, high, place in bases if low <= address < high)
         for _, address, _ in tape.sequence
     ]
     stores = [store for *_, store in tape.sequence]

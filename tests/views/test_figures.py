@@ -207,7 +207,7 @@ def test_tables_are_html_and_text():
     assert "<caption>Layers &amp; sizes</caption>" in html
     assert '<th scope="row" style="text-align:left">&lt;a&gt;</th>' in html
     assert "12\u202f345" in html
-    assert "○\u00a05 B" in html  # mark and number stay together
+    assert "○\u00a05\u00a0B" in html  # mark, number and unit stay together
     assert html.count("–") == 2
     assert "0.1235" in str(shown)
     assert views.table(rows, ["size"], caption="c").columns == ("size",)
