@@ -698,6 +698,8 @@ SYSTEM = System(
         "all that the rules select 300 are drawn; each other choice also has 300.",
         "The student is a transformer of 73 thousand weights that has read most of the raw pool once, not "
         "QwQ-32B. LoRA has rank 8 on every linear layer, 60 steps of 16 samples.",
+        "The bars against the longest, shortest and fastest samples are the source's own leads, set "
+        "after first numbers had been seen.",
         "Random, longest, shortest and fastest are chosen from all samples, wrong ones included. Whether the "
         "source left wrong ones out there we do not know; `over-right` measures what that decides.",
         "Places are counted from the beginning of each section: task, trace, kernel. A language model counts "

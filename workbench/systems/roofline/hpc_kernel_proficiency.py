@@ -626,6 +626,8 @@ SYSTEM = System(
         "run.",
         "What runs is watched from inside the suggestion's own process, one call. Code that launches an idle "
         "kernel and computes elsewhere, or that lies to the watcher, gets past it.",
+        "The scorer was debugged on the implementations that it is tried on: its share of recovered labels "
+        "is not wholly independent.",
         "The five marks are written down as remembered and as the abstract allows; text without code is no "
         "suggestion.",
         "Paper scale: a language model, a few hundred prompts in four languages, and compilers with graphics "

@@ -1208,6 +1208,8 @@ SYSTEM = System(
         "draws anew.",
         "The two filters that a language model decides, redundancy and inefficiency, are counted from the "
         "stored verdicts, not repeated.",
+        "The author of both searches was adjusted after first looks: half of the proposals are mutations, "
+        "and rewrites go one to four steps deep, for evolution and for random search alike.",
         "A backward pass is a task of its own, with all its gradients as results.",
         "Paper scale: graphics cards, several language models, and their price.",
     ],
