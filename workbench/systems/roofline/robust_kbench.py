@@ -851,22 +851,22 @@ class Court:
 
     def __init__(self, judge: Judge = WHOLE) -> None:
         self.judge = judge
-        self._open = ExitStack()
-        self._session: Any = None
+        self._opened = ExitStack()
+        self._ask: Callable[[Task, Source], Verdict] | None = None
 
     def __enter__(self) -> "Court":
         return self
 
     def __exit__(self, *what: object) -> None:
-        self._open.close()
-        self._session = None
+        self._opened.close()
+        self._ask = None
 
     def __call__(self, problem: Problem, code: str) -> tuple[bool, str]:
         key = (problem.task.name, code, self.judge.names)
         if key not in self._said:
-            if self._session is None:
-                self._session = self._open.enter_context(self.judge._session("apart" not in self.judge.names))
-            verdict = self.judge._judge(self._session, problem.task, Source(HEADER + code))
+            if self._ask is None:
+                self._ask = self._opened.enter_context(self.judge.open())
+            verdict = self._ask(problem.task, Source(HEADER + code))
             self._said[key] = (verdict.accepted, "" if verdict.accepted else verdict.sentence)
         return self._said[key]
 
