@@ -57,9 +57,9 @@ def share_matrix(
                     showarrow=False,
                     font={"size": 13, "color": ink},
                 )
-    fig.update_xaxes(title={"text": x_title}, side="top", showgrid=False, ticks="")
+    fig.update_xaxes(title={"text": x_title}, showgrid=False, ticks="")
     fig.update_yaxes(title={"text": y_title}, autorange="reversed", showgrid=False, ticks="")
-    fig.update_layout(height=(135 if x_title else 110) + 30 * len(table))
+    fig.update_layout(height=(170 if x_title else 145) + 30 * len(table))
     best = {column: float(np.nanmean(shares[:, j])) for j, column in enumerate(columns)}
     told = "; ".join(f"{column}: {mean:.2f} on average" for column, mean in best.items())
     return describe(
