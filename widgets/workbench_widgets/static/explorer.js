@@ -53,6 +53,7 @@ function fitted(layout, width, templates) {
     own.margin = { ...own.margin, l: Math.min(own.margin.l, 48), r: Math.min(own.margin.r, 12) };
     if (own.showlegend !== false) own.legend = { ...own.legend, orientation: "h", x: 0, xanchor: "left", yref: "container", y: 0, yanchor: "bottom" };
     if (own.title?.text) own.title = { ...own.title, font: { ...own.title.font, size: 14 } };
+    delete own.template.layout.xaxis?.title?.standoff; // plotly would measure it from where the axis was before margins grew
     const titles = (own.annotations ?? []).filter(({ yref, yanchor, y }) => yref === "paper" && yanchor === "bottom" && y > 0.98);
     const lines = Math.max(0, ...titles.map(({ text }) => text.split("<br>").length)); // of the upper panels' titles, to be cleared
     const above = { ...ABOVE, ypad: 10 + 18 * lines };
