@@ -5,7 +5,9 @@ import inspect
 from typing import Any
 
 from . import (
+    attention_bank,
     attention_words,
+    boards,
     filter_zoo,
     fractals,
     graphs,
@@ -13,9 +15,11 @@ from . import (
     horizon,
     labelled,
     minilm,
+    moving_textures,
     oscillators,
     pictures,
     scarce_digits,
+    scattered_regions,
     segmentation,
     shape_textures,
     stereo,
@@ -30,9 +34,19 @@ from .errors import DataError
 _DATA_SETS: dict[str, DataSet] = {
     data.card.name: data
     for room in (
-        *(pictures, stereo, labelled, graphs, minilm, attention_words),
-        *(textures, shape_textures, scarce_digits, horizon, stick_figures),
-        *(segmentation, heat_series, oscillators, struck_sounds, fractals, wave_snapshots, filter_zoo),
+        *(pictures, stereo, labelled, graphs, minilm, attention_words, attention_bank),
+        *(textures, shape_textures, scarce_digits, horizon, stick_figures, scattered_regions, boards),
+        *(
+            moving_textures,
+            segmentation,
+            boards,
+            heat_series,
+            oscillators,
+            struck_sounds,
+            fractals,
+            wave_snapshots,
+            filter_zoo,
+        ),
     )
     for data in sorted(room.DATA_SETS, key=lambda data: data.card.name)
 }

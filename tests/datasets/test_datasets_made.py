@@ -23,9 +23,11 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
     "oscillators": {"length": 50},
     "fractals": {"images": 6},
     "wave-snapshots": {"images": 6},
+    "scattered-regions": {"images": 6},
+    "moving-textures": {"images": 6},
 }
 WITH_PARTS = [name for name in SMALL if "part" in card(name).options]
-MAIN = {"heat-series": "series", "oscillators": "series"}
+MAIN = {"heat-series": "series", "oscillators": "series", "scattered-regions": "inputs"}
 
 
 def main(name: str, **options: Any) -> np.ndarray:

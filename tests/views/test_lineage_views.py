@@ -10,7 +10,7 @@ FAMILY = [
     Descendant(0, None, 100.0, "kept", "first"),
     Descendant(1, 0, 80.0, "kept"),
     Descendant(1, 0, None, "refused", "memory"),
-    Descendant(2, 1, 60.0, "not right"),
+    Descendant(2, 1, 75.0, "kept but wrong"),
     Descendant(2, 1, 70.0, "kept", "best"),
 ]
 
@@ -19,10 +19,22 @@ def test_the_way_to_the_cheapest_kept_candidate_is_thick():
     fig = views.lineage(FAMILY)
     thin, thick = fig.data[:2]
     assert [y for y in thick.y if y is not None] == [80.0, 70.0, 100.0, 80.0]
-    assert len([y for y in thin.y if y is not None]) == 4
+    assert len([y for y in thin.y if y is not None]) == 6
     assert "costs 70" in fig.layout.meta["alt"]
     assert "2 steps" in fig.layout.meta["alt"]
-    assert {trace.name for trace in fig.data[2:]} == {"kept (3)", "refused (1)", "not right (1)"}
+    names = {trace.name for trace in fig.data[2:]}
+    assert names == {"kept (3)", "refused (1)", "kept but wrong (1)", "winner"}
+
+
+def test_a_wrong_kernel_that_was_kept_can_win():
+    family = [*FAMILY, Descendant(3, 3, 50.0, "kept but wrong")]
+    fig = views.lineage(family)
+    thick, ring = fig.data[1], fig.data[-1]
+    assert [y for y in thick.y if y is not None] == [75.0, 50.0, 80.0, 75.0, 100.0, 80.0]
+    assert tuple(ring.y) == (50.0,)
+    assert ring.marker.color != views.lineage(FAMILY).data[-1].marker.color
+    assert "The winner is wrong." in fig.layout.meta["alt"]
+    assert "wrong" not in views.lineage(FAMILY).layout.meta["caption"]
 
 
 def test_refused_candidates_stand_at_the_foot_and_nobody_stands_on_another():
@@ -31,7 +43,7 @@ def test_refused_candidates_stand_at_the_foot_and_nobody_stands_on_another():
     assert refused.y[0] < 0
     assert fig.layout.yaxis.range[0] < refused.y[0]
     assert fig.layout.yaxis.range[1] == 200
-    places = [(x, y) for trace in fig.data[2:] for x, y in zip(trace.x, trace.y, strict=True)]
+    places = [(x, y) for trace in fig.data[2:-1] for x, y in zip(trace.x, trace.y, strict=True)]
     assert len(set(places)) == len(FAMILY)
 
 

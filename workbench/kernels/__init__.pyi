@@ -24,6 +24,7 @@ from .attention_work import (
     tiled_work,
     waiting_seconds,
 )
+from .bit_scores import hamming_scores, masked_sums, packed_bits, sign_scores
 from .convolution import depthwise_conv2d, depthwise_conv2d_input_grad, depthwise_conv2d_weight_grad
 from .convolution_loops import conv1d_direct, conv2d_cost, conv2d_direct
 from .cost import Cost
@@ -80,6 +81,15 @@ from .scan_chain import scan_serial, scan_serial_cost
 from .scan_selective import selective_scan_blocked, selective_scan_serial
 from .scan_tree import scan_blelloch, scan_blelloch_cost
 from .separable import separable_conv2d, separable_cost, separate
+from .shift_bytes import float_vector, plain_vector, shift_vector, weight_bytes
+from .shift_product import (
+    ShiftWeights,
+    product_fast,
+    shift_linear,
+    shift_product,
+    shift_product_cost,
+    shift_product_fast,
+)
 from .softmax_exp import exp32
 from .softmax_pairs import softmax_two_pass, softmax_two_pass_rows
 from .softmax_rows import softmax, softmax_cost
@@ -114,6 +124,7 @@ __all__ = [
     "Neighborhood",
     "NeighborhoodTile",
     "Pace",
+    "ShiftWeights",
     "Stream",
     "Work",
     "attention",
@@ -148,9 +159,11 @@ __all__ = [
     "fft_conv1d",
     "fft_conv2d",
     "fft_depthwise_conv2d",
+    "float_vector",
     "gate_by_mix",
     "gelu",
     "gelu_fixed",
+    "hamming_scores",
     "im2col",
     "im2col_conv2d",
     "im2col_cost",
@@ -166,6 +179,7 @@ __all__ = [
     "long_convolution",
     "long_convolution_direct",
     "long_convolution_direct_cost",
+    "masked_sums",
     "matmul_blocked",
     "matmul_cost",
     "matmul_ijk",
@@ -194,13 +208,16 @@ __all__ = [
     "neighborhood_weight_bytes",
     "neighborhood_window",
     "pace_of",
+    "packed_bits",
     "packed_matmul",
     "parallel_add",
     "parallel_copy",
     "parallel_scale",
     "parallel_triad",
+    "plain_vector",
     "predicted_seconds",
     "prefix_sum",
+    "product_fast",
     "rounded_products",
     "running_statistic",
     "scan_blelloch",
@@ -214,6 +231,12 @@ __all__ = [
     "separable_conv2d",
     "separable_cost",
     "separate",
+    "shift_linear",
+    "shift_product",
+    "shift_product_cost",
+    "shift_product_fast",
+    "shift_vector",
+    "sign_scores",
     "softmax",
     "softmax_cost",
     "softmax_online",
@@ -253,6 +276,7 @@ __all__ = [
     "transpose_cost",
     "transposed",
     "waiting_seconds",
+    "weight_bytes",
     "winograd_conv2d",
     "winograd_tile",
     "winograd_tile_cost",

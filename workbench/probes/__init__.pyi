@@ -56,6 +56,8 @@ from .head_similarity import HeadSimilarity, head_similarity
 from .implicit_attention import implicit_attention
 from .importance import importance
 from .maps import Moments, crossness, mass_radius, moments
+from .mixer_cascades import MIXER_CASCADES
+from .mixer_rules import MIXER_RULES
 from .probing import Part, Probe, probe
 from .receptive_field import Axis, ReceptiveField, receptive_field
 from .rules import all_before, rule
@@ -63,6 +65,8 @@ from .watching import Row, Watch, statistics, watch
 
 __all__ = [
     "CASCADES",
+    "MIXER_CASCADES",
+    "MIXER_RULES",
     "AttentionMap",
     "AttentionTask",
     "Axis",

@@ -1,14 +1,17 @@
 from .comparing import Comparison, Trial, compare
 from .joints import HeatMapLoss, JointScore, decode, heat_maps
 from .matching import Match, equal
+from .mixing import equal_mixer_network
 from .named import TASKS, task
 from .recipes import Recipe
+from .regions import REGION_TASKS, region_task
 from .runs import Run
 from .scores import accuracy, cross_entropy, mean_iou, mean_squares, relative_error
 from .tasks import Task
 from .training import Diverged, step_flops, train
 
 __all__ = [
+    "REGION_TASKS",
     "TASKS",
     "Comparison",
     "Diverged",
@@ -24,9 +27,11 @@ __all__ = [
     "cross_entropy",
     "decode",
     "equal",
+    "equal_mixer_network",
     "heat_maps",
     "mean_iou",
     "mean_squares",
+    "region_task",
     "relative_error",
     "step_flops",
     "task",

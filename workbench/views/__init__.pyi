@@ -20,6 +20,7 @@ from .filters import (
 from .galleries import gallery
 from .gap import Scored, efficiency_gap
 from .head_plots import distance_entropy, similarity_matrices
+from .ideal_gaps import ideal_gap
 from .kernel_maps import kernel_maps
 from .kernel_supports import supports
 from .lineages import Descendant, lineage
@@ -82,6 +83,7 @@ __all__ = [
     "gallery",
     "growth",
     "ideal",
+    "ideal_gap",
     "joints",
     "kernel_maps",
     "line",

@@ -11,13 +11,13 @@ from workbench.views.theme import BLUE, GREY, ORANGE, VERMILION, describe
 STYLES = {
     "kept": ("circle", BLUE),
     "refused": ("x", VERMILION),
-    "not right": ("triangle-down", ORANGE),
+    "kept but wrong": ("triangle-down", ORANGE),
 }
 
 
 class Descendant(NamedTuple):
     """One candidate: its generation, its parent's number (None for the first), its cost or None where it has
-    none, its fate (kept, refused, not right) and a few words."""
+    none, its fate (kept, refused, or kept by its judge but wrong) and a few words."""
 
     generation: int
     parent: int | None
@@ -36,17 +36,18 @@ def lineage(
     """Generations to the right, cost upwards, a line from each kept candidate to its parent.
 
     family: in the order in which they came; a parent is a position in it. Refused candidates have no cost:
-    they stand at the foot of the figure. The way to the cheapest kept candidate is drawn thick. most: the end
-    of the axis, if several figures share it.
+    they stand at the foot of the figure. The cheapest of all that were kept, right or wrong, is the winner:
+    it has a ring, and the way to it is thick. most: the end of the axis, if several figures share it.
     """
     if not family or any(d.fate not in STYLES for d in family):
         raise WorkbenchError(f"a lineage needs candidates with a fate among {', '.join(STYLES)}")
     if any(d.parent is not None and not 0 <= d.parent < i for i, d in enumerate(family)):
         raise WorkbenchError("a parent must come before its child, but one does not")
-    kept = [i for i, d in enumerate(family) if d.fate == "kept" and d.cost is not None]
+    kept = [i for i, d in enumerate(family) if d.fate != "refused" and d.cost is not None]
     if not kept:
         raise WorkbenchError("a lineage needs at least one kept candidate with a cost, but none came")
     best = min(kept, key=lambda i: family[i].cost or 0.0)
+    wrong, winning = family[best].fate != "kept", STYLES[family[best].fate][1]
     way = [best]
     while (parent := family[way[-1]].parent) is not None:
         way.append(parent)
@@ -57,7 +58,7 @@ def lineage(
     fig = go.Figure()
     for links, style in (
         ([i for i in kept if family[i].parent is not None], {"color": GREY, "width": 1}),
-        (way[:-1], {"color": BLUE, "width": 3}),
+        (way[:-1], {"color": winning, "width": 3}),
     ):
         xs, ys = [], []
         for i in links:
@@ -77,19 +78,32 @@ def lineage(
                 hovertext=[family[i].says or fate for i in mine],
                 hoverinfo="text",
             )
+    fig.add_scatter(
+        x=[places[best][0]],
+        y=[places[best][1]],
+        mode="markers",
+        name="winner",
+        marker={"symbol": "circle-open", "color": winning, "size": 16, "line": {"width": 2}},
+        hoverinfo="skip",
+    )
     last = max(d.generation for d in family)
     fig.update_layout(
         height=360,
-        xaxis={"title": {"text": "generation"}, "dtick": 1, "range": [-0.6, last + 0.6]},
+        xaxis={
+            "title": {"text": "generation (its proposals side by side)"},
+            "dtick": 1,
+            "range": [-0.6, last + 0.6],
+        },
         yaxis={"title": {"text": y_title}, "range": [1.8 * foot, top]},
     )
     first, least = family[way[-1]].cost or 0.0, family[best].cost or 0.0
     counts = ", ".join(f"{sum(d.fate == fate for d in family)} {fate}" for fate in STYLES)
+    but = " The winner is wrong." if wrong else ""
     return describe(
         fig,
-        alt=f"Family tree of {len(family)} candidates in {last} generations: {counts}. The cheapest that was "
-        f"kept costs {least:.0f}, {len(way) - 1} steps after the first, which costs {first:.0f}.",
-        caption=caption or f"From {first:.0f} to {least:.0f} in {len(way) - 1} kept steps.",
+        alt=f"Family tree of {len(family)} candidates in {last} generations: {counts}. The winner costs "
+        f"{least:.0f}, {len(way) - 1} steps after the first, which costs {first:.0f}.{but}",
+        caption=caption or f"From {first:.0f} to {least:.0f} in {len(way) - 1} steps.{but}",
     )
 
 

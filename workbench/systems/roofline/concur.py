@@ -553,6 +553,10 @@ EXEC = (
     "(QwQ-32B, LoRA, KernelBench)"
 )
 EQUAL = "after tuning on as many samples: points of pass@1 on 120 tasks that nobody trained on"
+DEALT = (
+    "Control: a student whose samples were chosen by the same rules, after lengths and speedups were dealt "
+    "out to the samples at random."
+)
 RIGHT = "% right"
 
 SYSTEM = System(
@@ -561,7 +565,7 @@ SYSTEM = System(
         Claim(
             "over-random",
             says=f"A student tuned on curated samples writes right kernels more often than one tuned on "
-            f"random samples of the same pool, {EQUAL}.",
+            f"random samples of the same pool, {EQUAL}. {DEALT}",
             paper=EXEC,
             unit="points",
             against=f"{RIGHT}, random samples",
@@ -573,7 +577,7 @@ SYSTEM = System(
         Claim(
             "over-longest",
             says=f"The same against the samples with the longest traces, {EQUAL}. The bar is "
-            "the source's lead.",
+            f"the source's lead. {DEALT}",
             paper=EXEC,
             unit="points",
             against=f"{RIGHT}, longest traces",
@@ -585,7 +589,7 @@ SYSTEM = System(
         Claim(
             "over-shortest",
             says=f"The same against the samples with the shortest traces, {EQUAL}. The bar is "
-            "the source's lead.",
+            f"the source's lead. {DEALT}",
             paper=EXEC,
             unit="points",
             against=f"{RIGHT}, shortest traces",
@@ -597,7 +601,7 @@ SYSTEM = System(
         Claim(
             "over-fastest",
             says=f"The same against the samples with the fastest kernels, {EQUAL}. The bar is "
-            "the source's lead.",
+            f"the source's lead. {DEALT}",
             paper=EXEC,
             unit="points",
             against=f"{RIGHT}, fastest kernels",
@@ -608,8 +612,8 @@ SYSTEM = System(
         ),
         Claim(
             "over-right",
-            says=f"The same against random samples whose kernels are right, {EQUAL}: what is left when both "
-            "have passed the unit test.",
+            says=f"The same against random samples whose kernels are right, {EQUAL}: what is left when the "
+            f"kernels of both have passed a test. {DEALT}",
             paper="ours: we know of no such comparison in the source",
             unit="points",
             against=f"{RIGHT}, random right samples",
@@ -655,7 +659,8 @@ SYSTEM = System(
         Claim(
             "length-tells-difficulty",
             says="The teacher's average reasoning length ranks tasks by difficulty for the student: points "
-            "of pass@1 between the third with the shortest traces and the third with the longest.",
+            "of pass@1 between the third with the shortest traces and the third with the longest. Control: "
+            "the same lengths, dealt out to the tasks at random.",
             paper="average reasoning length measures how difficult a task is (abstract)",
             unit="points",
             against=f"{RIGHT}, third with the longest traces",

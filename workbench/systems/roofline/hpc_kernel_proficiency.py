@@ -551,7 +551,7 @@ SYSTEM = System(
         Claim(
             "labels-recovered",
             says="Of more than 600 suggestions whose faults are known, the scorer finds model and "
-            "correctness of at least 95 in 100.",
+            "correctness of at least 95 in 100. Control: the model told from words.",
             paper="ours; the source's authors read every suggestion themselves",
             unit="share",
             against="share, the model told from words",
@@ -563,7 +563,8 @@ SYSTEM = System(
         Claim(
             "comments-earn-nothing",
             says="A prompt answered in comments gets mark 0, and so do serial loops with `prange` in a "
-            "comment where parallel ones were asked for.",
+            "comment where parallel ones were asked for. Control: the best mark that they earn where the "
+            "model is told from words.",
             paper="mark 0 where there is no code at all, or not one correct",
             unit="mark",
             bar=AtMost(0.0),
@@ -574,7 +575,8 @@ SYSTEM = System(
         ),
         Claim(
             "mark-falls",
-            says="The mark is not monotone: one more correct suggestion can lower it by a step.",
+            says="The mark is not monotone: one more correct suggestion can lower it by a step. Control: the "
+            "largest fall of pass@1.",
             paper="ours; it follows from the source's definition, where the best mark is for one suggestion",
             unit="mark",
             against="mark before one correct suggestion is added",
@@ -587,7 +589,7 @@ SYSTEM = System(
         Claim(
             "ranks-as-pass-at-1",
             says="The mark ranks prompts much as the chance does that one suggestion is correct: Kendall's "
-            "tau is at least 0.8.",
+            "tau is at least 0.8. Control: each mark beside that chance of another prompt.",
             paper="ours; the source ranks programming models by the mark alone",
             unit="tau",
             bar=AtLeast(0.8, null=0.0),
@@ -619,7 +621,7 @@ SYSTEM = System(
         "language model can be asked by the same prompts, and is scored the same way.",
         "Six programming models of Python that run here stand for the source's, which are of C++, Fortran, "
         "Python and Julia. CUDA runs in numba's simulator: results only.",
-        "Correct means right values by the book's judge and the model that was asked for; the source's "
+        "Correct means right values by the whole judge and the model that was asked for; the source's "
         "authors decided by reading. To save time the judge leaves out two of its rules: strided inputs, for "
         "which numba would compile each kernel anew, and a hundred calls more.",
         "A prompt has one line more than the source's: it says what the arguments are, or nothing could be "
@@ -628,8 +630,8 @@ SYSTEM = System(
         "kernel and computes elsewhere, or that lies to the watcher, gets past it.",
         "The scorer was debugged on the implementations that it is tried on: its share of recovered labels "
         "is not wholly independent.",
-        "The five marks are written down as remembered and as the abstract allows; text without code is no "
-        "suggestion.",
+        "The wording of the five marks is from memory: the abstract, against which it was checked, only "
+        "names a metric over the first ten suggestions. Text without code is no suggestion.",
         "Paper scale: a language model, a few hundred prompts in four languages, and compilers with graphics "
         "cards for all of them.",
     ],

@@ -875,7 +875,7 @@ def family(found: Lineage, right: Callable[[Node], bool] = lambda node: True) ->
     """The search as `workbench.views.lineage` draws it. right: whether a node that was kept is right."""
     from workbench.views.lineages import Descendant
 
-    fates = ["refused" if not n.alive else "kept" if right(n) else "not right" for n in found.nodes]
+    fates = ["refused" if not n.alive else "kept" if right(n) else "kept but wrong" for n in found.nodes]
     return [
         Descendant(n.generation, n.parent, n.cost if n.alive else None, fate, n.sentence or n.stage)
         for n, fate in zip(found.nodes, fates, strict=True)
@@ -1067,7 +1067,8 @@ SYSTEM = System(
         Claim(
             "stored-verdicts",
             says="The four numeric filters, run on twelve tasks of KernelBench that were rebuilt in numpy, "
-            "give the verdicts that the source has stored. The control has thresholds without a scale.",
+            "give the verdicts that the source has stored. The control has our thresholds, in units of the "
+            "output's own size.",
             paper="stored for 200 tasks, counted: range 9, std 19, axes 26, input 22, any (with a language "
             "model's two) 89",
             bar=AtLeast(1.0),
@@ -1092,8 +1093,8 @@ SYSTEM = System(
         ),
         Claim(
             "weak-judge-fooled",
-            says="A judge with one shape, random inputs and a tolerance of 1e-2 accepts at least eight "
-            "cheats. The control is the whole judge.",
+            says="The judge of KernelBench, with one shape, random inputs and a tolerance of 1e-2, accepts "
+            "at least eight cheats. The control is the whole judge.",
             paper="KernelBench's protocol can be exploited (abstract); the number eight is ours",
             bar=AtLeast(8),
             unit="cheats accepted",
@@ -1105,7 +1106,7 @@ SYSTEM = System(
         ),
         Claim(
             "whole-judge-not-fooled",
-            says="The whole judge accepts none of the same cheats. The control is the weak judge.",
+            says="The whole judge accepts none of the same cheats. The control is the judge of KernelBench.",
             paper="ours: the lesson on judges tries the source's own as well",
             bar=AtMost(0),
             unit="cheats accepted",
@@ -1166,7 +1167,8 @@ SYSTEM = System(
         Claim(
             "unjudged-ends-wrong",
             says="A search that is rewarded for low cost alone ends with a kernel that does not compute "
-            "what was asked, at least four times in five. The control has the judge.",
+            "what was asked, at least four times in five. Two tasks are searched for each seed. The control "
+            "has the judge.",
             paper="ours",
             bar=AtLeast(0.8),
             unit="of the searches",
@@ -1177,7 +1179,7 @@ SYSTEM = System(
         Claim(
             "verifier-accuracy",
             says="Language models that read a kernel tell right from wrong before it runs: compilation, "
-            "memory, numbers.",
+            "memory, numbers. Needs a language model.",
             paper="the verifier workflow accurately classifies incorrect kernels (abstract)",
             bar=AtLeast(0.6),
             unit="of the wrong kernels",
