@@ -47,7 +47,7 @@ def boards(
     A share `defective` of the images, rounded, has one defect each, the three kinds in turn; those images
     come last. The mask of a missing or swapped part is the disc that any part fits into.
     """
-    size, count = whole("size", size, 48, 128), whole("images", images, 1, 10_000)
+    size, count = whole("size", size, 32, 128), whole("images", images, 1, 10_000)
     bad = round(number("defective", defective, 0, 1) * count)
     draws = generator("boards", part, seed)
     parts = plan(whole("board", board, 0, 1_000_000))
@@ -110,7 +110,7 @@ def _shapes(kind: str, v: Field, u: Field) -> list[tuple[Field, float]]:
     far, high, wide = np.hypot(v, u), np.abs(v), np.abs(u)
     match kind:
         case "chip":
-            return [(np.maximum(high, wide) - 0.85, DARK), (np.hypot(v + 0.45, u + 0.45) - 0.25, LIGHT)]
+            return [(np.maximum(high, wide) - 0.7, DARK), (np.hypot(v + 0.35, u + 0.35) - 0.25, LIGHT)]
         case "disc":
             return [(far - 0.9, LIGHT), (far - 0.3, DARK)]
         case "ring":
@@ -118,8 +118,8 @@ def _shapes(kind: str, v: Field, u: Field) -> list[tuple[Field, float]]:
         case "resistor":
             bands = np.abs(wide - 0.4) - 0.15
             return [
-                (np.maximum(high - 0.5, wide - 1), LIGHT),
-                (np.maximum(bands, high - 0.5), DARK),
+                (np.maximum(high - 0.45, wide - 0.85), LIGHT),
+                (np.maximum(bands, high - 0.45), DARK),
             ]
         case "capacitor":
             return [(far - 0.9, DARK), (np.maximum(high - 0.2, wide - 0.7), LIGHT)]
@@ -185,7 +185,7 @@ DATA_SETS = [
                 *code("boards", "textures", "images"),
             ],
             options={
-                "size": "side of an image in pixels, 48 to 128",
+                "size": "side of an image in pixels, 32 to 128",
                 "images": "how many images",
                 "board": "whole number from 0: which plan, which material",
                 "defective": "share of the images that have a defect, 0 to 1",

@@ -36,17 +36,8 @@ _DATA_SETS: dict[str, DataSet] = {
     for room in (
         *(pictures, stereo, labelled, graphs, minilm, attention_words, attention_bank),
         *(textures, shape_textures, scarce_digits, horizon, stick_figures, scattered_regions, boards),
-        *(
-            moving_textures,
-            segmentation,
-            boards,
-            heat_series,
-            oscillators,
-            struck_sounds,
-            fractals,
-            wave_snapshots,
-            filter_zoo,
-        ),
+        *(moving_textures, segmentation, heat_series, oscillators, struck_sounds, fractals),
+        *(wave_snapshots, filter_zoo),
     )
     for data in sorted(room.DATA_SETS, key=lambda data: data.card.name)
 }

@@ -18,6 +18,7 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
     "horizon": {"images": 4},
     "stick-figures": {"images": 4},
     "segmentation": {"images": 4, "size": 32},
+    "boards": {"images": 4},
     "struck-sounds": {"images": 6},
     "heat-series": {"length": 50},
     "oscillators": {"length": 50},

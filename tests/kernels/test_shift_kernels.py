@@ -79,8 +79,9 @@ def test_the_fast_way_rounds_each_product_down(shape, seed):
 
 def test_the_float_twin_multiplies():
     X, signs, exponents = drawn((6, 11, 18))
-    W = (signs * 2.0**exponents).T.astype(np.float32)
-    np.testing.assert_allclose(product_fast(X.astype(np.float32), W), X @ W, rtol=1e-5, atol=1)
+    W, floats = (signs * 2.0**exponents).T.astype(np.float32), X.astype(np.float32)
+    for rows, columns in ((floats, W.copy()), (np.asfortranarray(floats), np.asfortranarray(W))):
+        np.testing.assert_allclose(product_fast(rows, columns), X @ W, rtol=1e-5, atol=1)
 
 
 def test_inputs_that_are_not_contiguous():
@@ -123,13 +124,11 @@ def test_all_ones_and_no_ones_in_whole_words():
     assert packed_bits(np.eye(3, 65)).tolist() == [[1, 0], [2, 0], [4, 0]]
 
 
-def test_scores_of_bits_can_be_counted():
+def test_unused_bits_of_a_word_do_not_count():
     q, k = packed_bits(np.ones((3, 100))), packed_bits(np.ones((4, 100))).T.copy()
     S = np.empty((3, 4), np.int64)
-    counts = count(hamming_scores, q, k, 100, S)
+    hamming_scores(q, k, 100, S)
     assert S.tolist() == [[100] * 4] * 3
-    assert counts.flops == 0
-    assert counts.loads["K"] == 3 * 4 * 2
 
 
 @pytest.mark.parametrize(("n", "d", "e"), [(1, 1, 1), (7, 5, 3)])
@@ -156,5 +155,5 @@ def test_sums_under_a_mask_add_and_never_multiply(n, d, e):
     ],
 )
 def test_what_does_not_fit_is_said_in_one_sentence(call):
-    with pytest.raises(WorkbenchError, match="expected|must lie"):
+    with pytest.raises(WorkbenchError, match=r"expected|must lie"):
         call()

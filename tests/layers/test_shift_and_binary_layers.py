@@ -21,7 +21,7 @@ from workbench.layers import (
     unevenness,
 )
 from workbench.layers.binary_attention import binary
-from workbench.layers.kernel_hashing import similar_pairs
+from workbench.layers.kernel_hashing import MOMENTUM, RATE, ROUNDS, descended, similar_pairs
 from workbench.layers.power_of_two import fixed_point, lowest_exponent
 
 
@@ -66,7 +66,9 @@ def test_a_converted_layer_is_its_integers_bit_for_bit(learns, bias):
     x = 3 * torch.randn(4, 13).double()
     codes = (fixed_point(x) * 2**16).long().numpy()
     signs, shifts, bias_codes = shifted.codes()
-    whole = shift_linear(codes, signs.numpy(), shifts.numpy(), None if bias_codes is None else bias_codes.numpy())
+    whole = shift_linear(
+        codes, signs.numpy(), shifts.numpy(), None if bias_codes is None else bias_codes.numpy()
+    )
     with torch.no_grad():
         np.testing.assert_array_equal(whole / 2.0**30, shifted(x).numpy())
 
@@ -179,6 +181,22 @@ def test_a_learned_hash_tells_similar_from_dissimilar():
     assert agreement_of(codes, x) > before + 0.2
 
 
+def test_descent_is_that_of_torch():
+    own, weights = torch.randn(2, 3, 5, 4), torch.randn(3, 4)
+    pairs = torch.randn(2, 3, 5, 5)
+    pairs = 50 * (pairs + pairs.mT)
+    learning = weights.clone().requires_grad_()
+    descent = torch.optim.SGD([learning], RATE, MOMENTUM, nesterov=True)
+    for _ in range(ROUNDS):
+        code = 2 * torch.sigmoid((own @ learning.unsqueeze(-1)).squeeze(-1)) - 1
+        loss = -torch.einsum("bhn,bhnm,bhm->bh", code, pairs, code).mean() / 5
+        descent.zero_grad()
+        loss.backward()
+        descent.step()
+    torch.testing.assert_close(descended(weights, own, pairs), learning.detach(), rtol=1e-4, atol=1e-4)
+    assert (learning - weights).abs().max() > 0.05
+
+
 def test_distances_to_anchors_are_exact():
     x, hash = torch.randn(2, 3, 5, 4), KernelHash(3, 4, anchors=7)
     squares = (x.unsqueeze(-2) - hash.anchors[:, None]).square().sum(-1)
@@ -222,13 +240,10 @@ def test_every_token_gets_one_expert_times_its_probability():
 
 def test_routing_adds_up_to_all_tokens():
     layer, x = experts(), torch.randn(40, 4)
-    chosen, probabilities, _ = layer.route(x)
     torch.manual_seed(5)
     chosen, probabilities, _ = layer.route(x)
     torch.manual_seed(5)
-    whole = sum(
-        (chosen == e)[:, None] * probabilities[:, e, None] * layer.experts[e](x) for e in range(2)
-    )
+    whole = sum((chosen == e)[:, None] * probabilities[:, e, None] * layer.experts[e](x) for e in range(2))
     torch.testing.assert_close(layer(x), whole)
 
 
@@ -236,7 +251,6 @@ def test_loads_are_the_probability_of_being_on_top():
     layer, x = experts(), torch.randn(1, 4)
     with torch.no_grad():
         clean, spread = layer.score(x), F.softplus(layer.spread(x)) + 1e-2
-        chosen, _, loads = layer.route(x)
         torch.manual_seed(0)
         _, _, loads = layer.route(x)
         torch.manual_seed(0)

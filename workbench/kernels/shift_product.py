@@ -107,7 +107,7 @@ def shift_product_fast(X: NDArray[np.int32], weights: ShiftWeights) -> NDArray[n
 
 def product_fast(X: NDArray[np.float32], W: NDArray[np.float32]) -> NDArray[np.float32]:
     """X [n, c] W [c, m] in float32, in the order of `shift_product_fast`: a multiply-add for each weight."""
-    W = np.pad(W, ((0, -len(W) % TAPS), (0, 0)))
+    W = np.ascontiguousarray(np.pad(W, ((0, -len(W) % TAPS), (0, 0))))
     rows = filled(X, len(W))
     Y = np.zeros((len(rows), W.shape[1]), np.float32)
     _multiply_blocks(rows, W, Y)
@@ -118,7 +118,7 @@ def filled(X: np.ndarray, width: int) -> np.ndarray:
     """X [n, c] with zeros up to whole blocks of ROWS rows and `width` columns."""
     if X.ndim != 2 or not width - TAPS < X.shape[1] <= width:
         raise WorkbenchError(f"expected X [n, c] with c = {width} or a few less, but {X.shape} came")
-    return np.pad(X, ((0, -len(X) % ROWS), (0, width - X.shape[1])))
+    return np.ascontiguousarray(np.pad(X, ((0, -len(X) % ROWS), (0, width - X.shape[1]))))
 
 
 @njit(cache=True)

@@ -68,6 +68,7 @@ class KernelHash(nn.Module):
         self.means.copy_(own.mean((0, 2))[:, None])
         own = own - self.means
         pairs = similar_pairs(x, neighbours) * self.weights.shape[1]
+        pairs = (pairs + pairs.mT) / 2  # who calls whom similar makes no difference to their bits
         for bit in range(self.weights.shape[1]):
             before = self.weights[:, bit]
             after = descended(before, own, pairs)
@@ -97,14 +98,16 @@ def agreement(own: Tensor, weights: Tensor, pairs: Tensor) -> Tensor:
 
 
 def descended(weights: Tensor, own: Tensor, pairs: Tensor) -> Tensor:
-    """One bit after gradient descent, with a smooth step in the place of the sign."""
-    with torch.enable_grad():
-        learning = weights.clone().requires_grad_()
-        descent = torch.optim.SGD([learning], RATE, MOMENTUM, nesterov=True)
-        for _ in range(ROUNDS):
-            code = 2 * torch.sigmoid((own @ learning.unsqueeze(-1)).squeeze(-1)) - 1
-            loss = -torch.einsum("bhn,bhnm,bhm->bh", code, pairs, code).mean() / own.shape[2]
-            descent.zero_grad()
-            loss.backward()
-            descent.step()
-    return learning.detach()
+    """One bit after gradient descent on -agreement, with a smooth step in the place of the sign.
+
+    The step is tanh(z / 2), whose slope is (1 - step^2) / 2; pairs must be symmetric.
+    """
+    speed, after = torch.zeros_like(weights), weights
+    share = 1 / (own.shape[0] * own.shape[1] * own.shape[2])
+    for _ in range(ROUNDS):
+        code = torch.tanh((own @ after.unsqueeze(-1)) / 2)  # [batch, heads, tokens, 1]
+        by_sum = -share * (pairs @ code) * (1 - code.square())
+        slope = (own * by_sum).sum((0, 2))
+        speed = MOMENTUM * speed + slope
+        after = after - RATE * (slope + MOMENTUM * speed)  # Nesterov's look ahead
+    return after

@@ -38,7 +38,7 @@ def newton_inverse(
     halved, ten times at most, until no column of I - A V has absolute values that sum to more than 1.01.
     (A matrix whose rows are all alone, I, passes at a distance of 1, and the result is 0 instead of I.)
 
-    The way back costs two products, whatever the iterations: -Vᵀ G Vᵀ. Nothing but A and V is kept for it.
+    The way back costs two products, whatever the iterations: -Vᵀ G Vᵀ. Nothing but V is kept for it.
     """
     if matrix.ndim < 2 or matrix.shape[-1] != matrix.shape[-2]:
         raise WorkbenchError(f"an inverse needs square matrices, but shape {list(matrix.shape)} came")
@@ -79,7 +79,7 @@ def landmark_factors(
 
     normalise: "nothing": M = (A + ridge)⁻¹. "landmarks": M = D^(-½) A⁻¹ D^(-½) with D the row sums of A, as
     the source has released it. "tokens": P's rows are divided by the roots of what they would sum to in Ŝ, so
-    that no eigenvalue of P M Pᵀ exceeds 1: D^(-½) Ŝ D^(-½), D the row sums of Ŝ.
+    that no eigenvalue of P M Pᵀ exceeds 1: D^(-½) Ŝ D^(-½), D the row sums of Ŝ (at least 1, as those of S).
     """
     if normalise not in get_args(Normalise):
         raise WorkbenchError(
@@ -92,7 +92,7 @@ def landmark_factors(
     M = newton_inverse(A, iterations)
     if normalise == "tokens":
         sums = P @ (M @ P.sum(-2, keepdim=True).mT)
-        P = P * sums.clamp_min(torch.finfo(sums.dtype).eps).rsqrt()
+        P = P * sums.clamp_min(1).rsqrt()
     return P, M
 
 

@@ -65,7 +65,8 @@ class RaftMixing(nn.Module):
 
     size: one side or (height, width); a map of any other size is refused, since every place has weights of
     its own. raft: how many channels are tied together; it must divide the channels, and 1 ties none. drop:
-    share of the samples whose branch is dropped in training. There are about 2 * expansion * raft**2 * (height**2 + width**2) weights, however many channels there are.
+    share of the samples whose branches are dropped in training. There are about 2 * expansion * raft**2 *
+    (height**2 + width**2) weights, however many channels there are.
     """
 
     def __init__(

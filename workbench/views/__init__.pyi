@@ -25,6 +25,7 @@ from .kernel_maps import kernel_maps
 from .kernel_supports import supports
 from .lineages import Descendant, lineage
 from .neighborhoods import painted_neighborhood
+from .paid_entries import paid_entries
 from .painted import Painting, painted_field
 from .painted_attention import painted_attention, still_painting
 from .pair_lines import pair_line
@@ -34,9 +35,11 @@ from .pictures import picture, pixel_axes
 from .poses import joints, painted_labels
 from .predictions import predictions
 from .product_cubes import product_cube
+from .reached_tokens import painted_reach
 from .rooflines import roofline
 from .sample_clouds import sample_cloud
 from .schedules import Slot, schedule
+from .seen_tokens import seen_tokens
 from .share_matrices import share_matrix
 from .signed import signed_picture
 from .space_time import space_time
@@ -46,6 +49,7 @@ from .tile_maps import tile_map
 from .trade_offs import trade_off
 from .verdict_matrices import verdict_matrix
 from .waterlines import waterline
+from .weight_ladders import weight_ladder
 from .words import short, spoken
 from .work import Work, traffic
 
@@ -91,10 +95,12 @@ __all__ = [
     "mark",
     "miss_bars",
     "orientation_rose",
+    "paid_entries",
     "painted_attention",
     "painted_field",
     "painted_labels",
     "painted_neighborhood",
+    "painted_reach",
     "pair_line",
     "pareto_atoms",
     "patch_choices",
@@ -108,6 +114,7 @@ __all__ = [
     "roofline",
     "sample_cloud",
     "schedule",
+    "seen_tokens",
     "share_matrix",
     "shift_matrix",
     "short",
@@ -123,4 +130,5 @@ __all__ = [
     "traffic",
     "verdict_matrix",
     "waterline",
+    "weight_ladder",
 ]

@@ -140,7 +140,7 @@ EXERCISE = Exercise(
     wrong_answers={
         "the first step is too long": (
             too_bold,
-            "Without the 0.9, where does an eigenvalue go that equals the largest row sum? Follow it by hand.",
+            "Without the 0.9, where does an eigenvalue as large as the row sum go? Follow it by hand.",
         ),
         "the derivative goes through the loop": (
             through_the_loop,

@@ -279,18 +279,19 @@ def growth(seed: int, budget: str, kind: str = "asymmetric") -> Measured:
 
 WIDTH, BATCH = 16, 16
 TWO_OF_EACH = ("CC|TT", "CT|CT", "TC|TC", "TT|CC")
-RATES = dict.fromkeys(TWO_OF_EACH, 8e-3)  # each the best of 0.004, 0.008, 0.016 on held-out images, seed 100
+RATE = 8e-3  # the best of 0.004, 0.008, 0.016 on held-out images of seed 100, with two heads, for three of
+RATES = {"TT|CC": 16e-3}  # the four placings that the claims compare; for the fourth this one
 
 
 def network(placing: str, width: int = WIDTH) -> AsCAN:
-    """Two stages on maps of 16 x 16 and 8 x 8, an answer for each pixel."""
-    return AsCAN(placing, width, inputs=4, outputs=1, stem=0, pixels=True)
+    """Two stages on maps of 16 x 16 and 8 x 8, an answer for each pixel; one head allows any width."""
+    return AsCAN(placing, width, inputs=4, outputs=1, stem=0, heads=1, pixels=True)
 
 
 @cache
 def equal_width(placing: str) -> int:
-    """The even width at which a placing has as many parameters as CC|TT, to a tenth."""
-    widths = range(8, 41, 2)
+    """The width at which a placing has as many parameters as CC|TT, to a tenth."""
+    widths = range(8, 41)
     found = equal(partial(network, placing), network("CC|TT"), widths=widths, within=0.1)
     return int(found.width)  # type: ignore[arg-type]
 
@@ -305,7 +306,7 @@ def regions(seed: int, budget: str) -> Task:
 def trained(placing: str, seed: int, budget: str) -> Run:
     """A placing at equal parameters, after training; the recipe is the same but for the rate."""
     task = regions(seed, budget)
-    recipe = Recipe(steps=len(task.train[0]) // BATCH, batch=BATCH, lr=RATES.get(placing, 8e-3))
+    recipe = Recipe(steps=len(task.train[0]) // BATCH, batch=BATCH, lr=RATES.get(placing, RATE))
     return train(partial(network, placing, equal_width(placing)), task, recipe, seed)
 
 
@@ -382,9 +383,9 @@ SYSTEM = System(
     claims=[
         Claim(
             "asymmetric-beats-all",
-            says="Of the placings with two C and two T, two blocks a stage, CC|TT is the cheapest, and it is "
-            "also the best: the smallest error among the other three, over its own. Equal parameters. The "
-            "control is a placing drawn from the other three.",
+            says="Of the placings with two C and two T, two blocks a stage, CC|TT makes the smallest error: "
+            "that of the best of the other three, over its own. At equal parameters, where it is also the "
+            "cheapest. The control is a placing drawn from the other three.",
             paper=ASYMMETRIC,
             unit="times",
             against="mean squared error, best of the others",

@@ -12,6 +12,7 @@ suspect is what rebuilds badly and, at the same time, has lost its link to the r
 Deviations: listed in `SYSTEM`.
 """
 
+from collections.abc import Callable
 from functools import cache, partial
 from typing import NamedTuple
 
@@ -24,7 +25,8 @@ from torch import Tensor, nn
 from workbench_datasets import card, load
 
 from workbench.budget import by_budget
-from workbench.claims import AtLeast, AtMost, Claim, Measured, System
+from workbench.claims import AtLeast, Claim, Measured, System
+from workbench.errors import WorkbenchError
 from workbench.layers import LayerNorm2d
 from workbench.layers.intra_inter_correlation import Divergences, IntraInterCorrelation, divergences
 from workbench.train import Recipe, Run, Task, train
@@ -78,6 +80,13 @@ class Reading(NamedTuple):
     tells: Divergences | None
 
 
+def told(output: Reading) -> Divergences:
+    """What the correlations tell; raises WorkbenchError where there is no reference."""
+    if output.tells is None:
+        raise WorkbenchError("a network without a reference has no correlations that could tell anything")
+    return output.tells
+
+
 LOUDNESS, SLOWEST = 3.0, 24.0  # of the waves below: their amplitude, and how much slower the last one is
 
 
@@ -96,16 +105,23 @@ def places(channels: int, height: int, width: int) -> Tensor:
 class FocusTheDiscrepancy(nn.Module):
     """Features [n, channels, height, width] -> `Reading`; `reference` [channels, height, width] is fixed.
 
-    With `difference=False` it is the baseline: the same transformer without a reference.
+    With `difference=False` it is the baseline: the same transformer without a reference. With `shuffled`
+    the tokens of the reference stand in another order each time, so that a row has nothing to be linked to.
     """
 
     def __init__(
-        self, reference: Tensor, width: int = 48, heads: int = 2, layers: int = 3, difference: bool = True
+        self,
+        reference: Tensor,
+        width: int = 48,
+        heads: int = 2,
+        layers: int = 3,
+        difference: bool = True,
+        shuffled: bool = False,
     ) -> None:
         super().__init__()
-        channels = len(reference)
-        self.register_buffer("reference", reference)
-        self.register_buffer("places", places(width, *reference.shape[1:]))
+        channels, self.shuffled = len(reference), shuffled
+        self.reference = nn.Buffer(reference)
+        self.places = nn.Buffer(places(width, *reference.shape[1:]))
         self.embed = nn.Conv2d(channels, width, 1)
         self.embed_reference = nn.Conv2d(channels, width, 1)
         self.layers = nn.ModuleList(
@@ -117,12 +133,18 @@ class FocusTheDiscrepancy(nn.Module):
     def forward(self, X: Tensor) -> Reading:
         x = self.embed(X) + self.places
         reference = self.embed_reference(self.reference[None]) + self.places
+        if self.shuffled:
+            drawn = None if self.training else torch.Generator().manual_seed(0)
+            order = torch.randperm(self.places[0].numel(), generator=drawn)
+            reference = reference.flatten(2)[:, :, order].view_as(reference)
         tells = []
         for layer in self.layers:
             x, intra, inter = layer(x, reference)
             if inter is not None:
                 tells.append(divergences(intra, inter, *X.shape[-2:]))
-        mean = Divergences(*(sum(parts) / len(tells) for parts in zip(*tells, strict=True))) if tells else None
+        mean = (
+            Divergences(*(sum(parts) / len(tells) for parts in zip(*tells, strict=True))) if tells else None
+        )
         return Reading(self.rebuild(self.norm(x)), mean)
 
 
@@ -137,7 +159,7 @@ def objective(output: Reading, X: Tensor, weight: float = 0.5, entropy: float = 
     `opposed` inside the divergences turns their gradients where the source keeps two losses apart by
     detaching one side of each.
     """
-    tells = output.tells
+    tells = told(output)
     game = tells.intra.mean() + tells.inter.mean()
     spread = tells.inter_entropy.mean() - tells.intra_entropy.mean()
     return 2 * misfit(output.rebuilt, X).mean() + weight * game + entropy * spread
@@ -163,15 +185,9 @@ def lost_link(inter: Tensor) -> Tensor:
     return (linked.amax(-1, keepdim=True) - linked).view_as(inter)
 
 
-def suspicion(output: Reading, X: Tensor, difference: bool = True) -> Tensor:
-    """The score of each token [n, height, width]; without a reference what rebuilds badly is suspect."""
-    bad = misfit(output.rebuilt, X)
-    return bad * lost_link(output.tells.inter) if difference else bad
-
-
 # Measuring ------------------------------------------------------------------------------------
 
-LEARNING_RATES = {"focus": 4e-3, "rebuild": 4e-3}
+LEARNING_RATES = {"focus": 4e-3, "rebuild": 8e-3}  # each the best of 0.002, 0.004, 0.008 on board 100
 BLUR = 4 / 256  # of an image's score, in sides of the image
 
 
@@ -210,26 +226,23 @@ def boards(seed: int, budget: str, part: str = "test") -> Boards:
 
 
 def trained(arm: str, level: int, seed: int, budget: str, part: str = "test") -> Run:
-    """One level of one arm: "focus", "rebuild" (no reference), "shuffled" (references exchanged among
-    the places, the same way in all images), "no entropy"."""
+    """One level of one arm: "focus", "rebuild" (no reference), "shuffled" (its tokens always in another
+    order), "no entropy" (the term with the entropies left out)."""
     data = boards(seed, budget, part)
     known, asked = data.known[level], data.asked[level][data.labels == 0]
-    reference = known.mean(0)
-    if arm == "shuffled":
-        order = torch.from_numpy(np.random.default_rng(seed).permutation(reference[0].numel()))
-        reference = reference.flatten(1)[:, order].view_as(reference)
     difference = arm != "rebuild"
     loss = partial(objective, entropy=0.0 if arm == "no entropy" else 0.5) if difference else rebuilding
     shape = (known.shape[1], known.shape[2], known.shape[3])
     task = Task(f"boards, level {level}", shape, shape[0], (known, known), (asked, asked), loss, minus_misfit)
     recipe = Recipe(
-        steps=by_budget(budget, smoke=2, lesson=200, full=1_000),
+        steps=by_budget(budget, smoke=2, lesson=400, full=2_000),
         batch=1,
         lr=LEARNING_RATES["focus" if difference else "rebuild"],
         optimizer="adam",
         weight_decay=0.0,
     )
-    return train(partial(FocusTheDiscrepancy, reference, difference=difference), task, recipe, seed)
+    net = partial(FocusTheDiscrepancy, known.mean(0), difference=difference, shuffled=arm == "shuffled")
+    return train(net, task, recipe, seed)
 
 
 def painted(scores: list[Tensor], size: int) -> np.ndarray:
@@ -262,3 +275,230 @@ def judged(scores: list[Tensor], data: Boards) -> Found:
     }
     pixels = roc_auc_score(data.masks.ravel(), maps.ravel())
     return Found(float(pixels), float(roc_auc_score(data.labels > 0, image_scores(maps))), defects)
+
+
+Score = Callable[[Run, int, Boards], Tensor]
+
+
+def by_rebuilding(run: Run, level: int, data: Boards) -> Tensor:
+    """The misfit alone of each token of the tests."""
+    asked = data.asked[level]
+    return misfit(run.predict(asked).rebuilt, asked)
+
+
+def by_focus(run: Run, level: int, data: Boards) -> Tensor:
+    """The source's score: the misfit times the lost link."""
+    asked = data.asked[level]
+    output = run.predict(asked)
+    return misfit(output.rebuilt, asked) * lost_link(told(output).inter)
+
+
+def by_foreign_link(run: Run, level: int, data: Boards) -> Tensor:
+    """The misfit times the lost link of the next image of the tests, which knows nothing of this one."""
+    asked = data.asked[level]
+    output = run.predict(asked)
+    return misfit(output.rebuilt, asked) * lost_link(told(output).inter).roll(1, 0)
+
+
+@cache
+def found(arm: str, seed: int, budget: str, score: Score = by_focus) -> Found:
+    """How well one arm tells defects."""
+    data = boards(seed, budget)
+    score = by_rebuilding if arm == "rebuild" else score
+    return judged([score(trained(arm, lv, seed, budget), lv, data) for lv in range(len(LEVELS))], data)
+
+
+def nearest_patch(known: Tensor, asked: Tensor) -> Tensor:
+    """How far each token of `asked` is from the nearest token of `known`, wherever it stands (PatchCore).
+
+    Features [n, channels, height, width] of both -> [n, height, width]. All tokens are kept in the bank.
+    """
+    bank = known.movedim(1, -1).flatten(0, 2)
+    far = [torch.cdist(part, bank).amin(1) for part in asked.movedim(1, -1).flatten(0, 2).split(1024)]
+    return torch.cat(far).view(len(asked), *asked.shape[2:])
+
+
+def off_the_reference(known: Tensor, asked: Tensor) -> Tensor:
+    """How badly the mean of its place stands for each token: the reference alone, with nothing learnt."""
+    return misfit(known.mean(0, keepdim=True).expand_as(asked), asked)
+
+
+def off_a_shuffled_reference(known: Tensor, asked: Tensor) -> Tensor:
+    """Control of the above: the means of other places."""
+    order = torch.from_numpy(np.random.default_rng(0).permutation(known[0, 0].numel()))
+    return off_the_reference(known.flatten(2)[:, :, order].view_as(known), asked)
+
+
+@cache
+def untrained(score: Callable[[Tensor, Tensor], Tensor], seed: int, budget: str) -> Found:
+    """How well a score that needs no training tells defects."""
+    data = boards(seed, budget)
+    return judged([score(*pair) for pair in zip(data.known, data.asked, strict=True)], data)
+
+
+def ahead(ours: float, theirs: float) -> Measured:
+    """The difference of two areas, with both of them."""
+    return Measured(ours - theirs, system=ours, baseline=theirs)
+
+
+def pixels_over_rebuilding(seed: int, budget: str, arm: str = "focus") -> Measured:
+    """Area under the curve of pixels gained over a transformer that rebuilds alone."""
+    return ahead(found(arm, seed, budget).pixels, found("rebuild", seed, budget).pixels)
+
+
+def shuffled_pixels(seed: int, budget: str) -> Measured:
+    """Control: no row can be linked to anything."""
+    return pixels_over_rebuilding(seed, budget, "shuffled")
+
+
+def images_over_rebuilding(seed: int, budget: str, arm: str = "focus") -> Measured:
+    """The same for whole images."""
+    return ahead(found(arm, seed, budget).images, found("rebuild", seed, budget).images)
+
+
+def shuffled_images(seed: int, budget: str) -> Measured:
+    """Control: no row can be linked to anything."""
+    return images_over_rebuilding(seed, budget, "shuffled")
+
+
+def over_nearest_patches(
+    seed: int, budget: str, defects: tuple[str, ...] = ("missing", "swapped")
+) -> Measured:
+    """Area of pixels gained over the nearest known patch where parts stand wrong, mean of two defects."""
+    ours, theirs = found("focus", seed, budget).defects, untrained(nearest_patch, seed, budget).defects
+    return ahead(*(float(np.mean([areas[name] for name in defects])) for areas in (ours, theirs)))
+
+
+def over_nearest_patches_on_scratches(seed: int, budget: str) -> Measured:
+    """Control: a scratch looks wrong wherever it is, so that places tell nothing."""
+    return over_nearest_patches(seed, budget, ("scratched",))
+
+
+def reference_alone(
+    seed: int, budget: str, score: Callable[[Tensor, Tensor], Tensor] = off_the_reference
+) -> Measured:
+    """Area of pixels that the distance to the reference gains over the trained network."""
+    return ahead(untrained(score, seed, budget).pixels, found("focus", seed, budget).pixels)
+
+
+def shuffled_reference_alone(seed: int, budget: str) -> Measured:
+    """Control: the distance to the means of other places."""
+    return reference_alone(seed, budget, off_a_shuffled_reference)
+
+
+def link_over_misfit(seed: int, budget: str, score: Score = by_focus) -> Measured:
+    """Area of pixels gained by the lost link: the score against the misfit of the same training."""
+    areas = [found("focus", seed, budget, part).pixels for part in (score, by_rebuilding)]
+    return ahead(*areas)
+
+
+def foreign_link_over_misfit(seed: int, budget: str) -> Measured:
+    """Control: links of another image."""
+    return link_over_misfit(seed, budget, by_foreign_link)
+
+
+def tokens_seen(seed: int, budget: str, arm: str = "focus") -> float:
+    """How many tokens an intra row looks at: e to the power of its mean entropy, on the coarse level."""
+    level = len(LEVELS) - 1
+    output = trained(arm, level, seed, budget).predict(boards(seed, budget).asked[level])
+    return float(told(output).intra_entropy.mean().exp())
+
+
+def tokens_seen_without_the_term(seed: int, budget: str) -> float:
+    """Control: the entropies have no say in the training."""
+    return tokens_seen(seed, budget, "no entropy")
+
+
+PAPER = "better than all compared methods on three real benchmarks (in words, in the abstract)"
+
+SYSTEM = System(
+    key="focus-the-discrepancy",
+    claims=[
+        Claim(
+            "pixels-over-rebuilding",
+            says="With the two correlations a transformer finds the pixels of a defect better than one that "
+            "only rebuilds, by at least 0.03 of area under the ROC curve; the same steps.",
+            paper=PAPER,
+            unit="of area",
+            against="area, rebuilding alone",
+            bar=AtLeast(0.03, null=0),
+            measure=pixels_over_rebuilding,
+            control=shuffled_pixels,
+        ),
+        Claim(
+            "images-over-rebuilding",
+            says="It also tells images with a defect better, by at least 0.03 of area.",
+            paper=PAPER + "; the bar is ours",
+            unit="of area",
+            against="area, rebuilding alone",
+            bar=AtLeast(0.03, null=0),
+            measure=images_over_rebuilding,
+            control=shuffled_images,
+        ),
+        Claim(
+            "knows-the-place",
+            says="Missing and swapped parts, normal elsewhere, are found better than by the nearest known "
+            "patch, by at least 0.05 of area of pixels; scratches are the control.",
+            paper=PAPER + "; the bar and the split by defects are ours",
+            unit="of area",
+            against="area, nearest patch",
+            bar=AtLeast(0.05, null=0),
+            measure=over_nearest_patches,
+            control=over_nearest_patches_on_scratches,
+        ),
+        Claim(
+            "link-over-misfit",
+            says="The misfit times the lost link finds the pixels of a defect at least as well as the misfit "
+            "of the same network.",
+            paper="the score is this product; no figure for the misfit alone was seen",
+            unit="of area",
+            against="area, misfit of the same network",
+            bar=AtLeast(0),
+            measure=link_over_misfit,
+            control=foreign_link_over_misfit,
+        ),
+        Claim(
+            "reference-alone",
+            says="The distance of each token to the reference of its place, with nothing trained, finds the "
+            "pixels of a defect at least as well as the network that is given this reference.",
+            paper="ours: what the reference brings without the network",
+            unit="of area",
+            against="area, the network",
+            bar=AtLeast(0),
+            measure=reference_alone,
+            control=shuffled_reference_alone,
+        ),
+        Claim(
+            "no-collapse",
+            says="With the entropy term the intra rows of the coarse level look at two tokens or more.",
+            paper="an entropy constraint against mode collapse (in words, in the abstract); the bar is ours",
+            unit="tokens",
+            bar=AtLeast(2),
+            measure=tokens_seen,
+            control=tokens_seen_without_the_term,
+        ),
+        Claim(
+            "paper-scale",
+            says="State of the art on three benchmarks of photographed products.",
+            paper=PAPER,
+            bar=AtLeast(0.98),
+            needs="hardware",
+        ),
+    ],
+    deviations=[
+        "Boards of twelve drawn parts on photographed material, 96 x 96, 64 to learn from, stand in for "
+        "MVTec AD; a fixed bank of 16 Gabor filters in each of two levels (12 x 12 and 6 x 6 tokens) for a "
+        "pretrained network.",
+        "48 channels and 2 heads where the source has 256 and 512 with 8; 400 steps of one image with a "
+        "falling learning rate (2,000 in the full budget) where it has 100 epochs at 0.0001.",
+        "The waves that tell places are three times as loud and none slower than 24 tokens: with those of "
+        "the source, rows hardly found their places in as few steps. The baseline has them too.",
+        "The learning rates are the best of 0.002, 0.004 and 0.008 by the area of pixels on another board of "
+        "the training part, 0.004 for the whole method and 0.008 for rebuilding alone.",
+        "The released code makes a projection behind each attention and then drops its result; here it is "
+        "used.",
+        "The released trainer tests after each epoch and reports the best; here the last step counts.",
+        "The image's score is blurred by 1.5 pixels of 96, as 4 of 256. The full budget has 200 images.",
+        "Paper scale: 256 x 256 photographs, a pretrained WideResNet-50, a network for each of 15 products.",
+    ],
+)

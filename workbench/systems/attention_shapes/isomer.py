@@ -19,7 +19,7 @@ rows that are all alike; on the high ones, rows that keep to their own kind, fig
 Deviations: listed in `SYSTEM`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from functools import cache, partial
@@ -320,7 +320,7 @@ RATES = {  # each the best of 0.005, 0.01 and 0.02 on held-out training scenes o
     "vanilla": 1e-2,
     "isomer": 1e-2,
     "swapped": 1e-2,
-    "lowest shared": 1e-2,
+    "lowest shared": 1e-2,  # that of the vanilla network, from which it differs in one block
 }
 
 
@@ -367,6 +367,16 @@ def with_shared_rows(model: nn.Module, levels: Sequence[int]) -> nn.Module:
     parts = [part for part in copy.modules() if isinstance(part, PostNormAttention)]
     for level in levels:
         parts[level].form = "shared"
+    return copy
+
+
+def without_attention(model: nn.Module, levels: Sequence[int]) -> nn.Module:
+    """A copy of a vanilla network in which attention adds nothing on these levels. Nothing is learnt anew."""
+    copy = deepcopy(model)
+    parts = [part for part in copy.modules() if isinstance(part, PostNormAttention)]
+    for level in levels:
+        nn.init.zeros_(parts[level].answer.weight)
+        nn.init.zeros_(parts[level].answer.bias)
     return copy
 
 
@@ -472,15 +482,17 @@ def low_against_high(untrained: bool, seed: int, budget: str) -> Measured:
     return Measured(low - high, system=low, baseline=high)
 
 
-def cost_of_sharing(levels: Sequence[int], seed: int, budget: str) -> Measured:
-    """Points of J that a trained vanilla network loses (below 0) if the rows of these levels become one.
+def spoiled(
+    change: Callable[[nn.Module, Sequence[int]], nn.Module], levels: Sequence[int], seed: int, budget: str
+) -> Measured:
+    """Points of J that a trained vanilla network gains (below 0: loses) if these levels are changed.
 
-    On scenes of both cameras.
+    On scenes of both cameras. change: `with_shared_rows` or `without_attention`.
     """
     run = trained("vanilla", seed, budget)
     X, Y = run.task.test
-    shared = 100 * jaccard(predict(with_shared_rows(run.model, levels), X), Y)
-    return Measured(shared - 100 * run.score, system=shared, baseline=100 * run.score)
+    after = 100 * jaccard(predict(change(run.model, levels), X), Y)
+    return Measured(after - 100 * run.score, system=after, baseline=100 * run.score)
 
 
 def kind_at_high(untrained: bool, seed: int, budget: str) -> Measured:
@@ -493,7 +505,7 @@ def kind_at_high(untrained: bool, seed: int, budget: str) -> Measured:
     return Measured(high - low, system=high, baseline=low)
 
 
-FASTER = "13 times as fast as vanilla transformers on all levels, on a graphics card at 512 px"
+FASTER = "13 times as fast as vanilla transformers on all levels (the released code: 512 px, graphics cards)"
 AS_GOOD = "a new state of the art, while the vanilla baseline is far slower (no difference in the abstract)"
 PROPERTIES = "dependencies are global and query-independent in low stages, semantic-specific in high stages"
 
@@ -622,8 +634,8 @@ SYSTEM = System(
             unit="points",
             against="% J, every query with its own row",
             bar=AtLeast(-1),
-            measure=partial(cost_of_sharing, (0,)),
-            control=partial(cost_of_sharing, (1, 2, 3)),
+            measure=partial(spoiled, with_shared_rows, (0,)),
+            control=partial(spoiled, without_attention, (0,)),
             provenance="counted",
         ),
         Claim(
@@ -633,8 +645,8 @@ SYSTEM = System(
             unit="points",
             against="% J, every query with its own row",
             bar=AtLeast(-1),
-            measure=partial(cost_of_sharing, (0, 1)),
-            control=partial(cost_of_sharing, (1, 2, 3)),
+            measure=partial(spoiled, with_shared_rows, (0, 1)),
+            control=partial(spoiled, without_attention, (0, 1)),
             provenance="counted",
         ),
         Claim(
@@ -673,7 +685,7 @@ SYSTEM = System(
         "Merged tokens are as many for each token of a level as in the source at 512 px (121 of 1024, 30 "
         "of 256), so that there are never more keys than tokens.",
         "No dropout, no augmentation; one of three learning rates for each arm, chosen on held-out training "
-        "scenes.",
+        "scenes of two seeds (with the lowest level shared: that of the vanilla network).",
         "Times and counts are those of the four fusions, without streams and head. float32, one thread.",
         "J is the mean over scenes; the source also reports the accuracy of contours.",
         "Paper scale: 512 px, two pretrained Swin transformers, 300 epochs of video frames, graphics cards.",

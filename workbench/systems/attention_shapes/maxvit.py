@@ -26,7 +26,9 @@ from functools import cache, partial
 from itertools import pairwise
 from math import log
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from workbench_datasets import load, region_ideal
 
@@ -255,6 +257,26 @@ def coverage(kinds: Kinds, side: int, part: int, seed: int, budget: str) -> floa
     return reach(hops(kinds, part, part, seed), side, (row, column), seed=seed).double().mean().item()
 
 
+def first_hops(side: int, part: int, at: tuple[int, int], most: int) -> NDArray[np.int64]:
+    """By which hop the token at (row, column) hears of each one first, -1 for never: int64 [side, side].
+
+    Hops are window, grid, window, ... with parts of part x part, `most` of them. It follows from counting
+    alone, along rows and along columns, as both cuts are made of rows and columns.
+    """
+    if side % part:
+        raise WorkbenchError(f"parts of {part} x {part} must divide the map, but a side of {side} came")
+    places = np.arange(side)
+    members = {"window": places // part, "grid": places % (side // part)}
+    first = np.full((side, side), -1)
+    for count in range(most, -1, -1):
+        row, column = (places == at[0], places == at[1])
+        for hop in range(count, 0, -1):  # the last hop hears of tokens that have made the hops before
+            part_of = members["window" if hop % 2 else "grid"]
+            row, column = (np.isin(part_of, part_of[seen]) for seen in (row, column))
+        first[np.ix_(row, column)] = count
+    return first
+
+
 # The scattered regions ------------------------------------------------------------------------
 
 WIDTH, SIDE, PART, HEADS = 32, 8, 4, 4
@@ -263,7 +285,11 @@ WIRING: Mapping[str, Kinds] = {
     "window": ("window", "window"),
     "grid": ("grid", "grid"),
 }
-RATES = {"window, grid": 1e-2, "window": 1e-2, "grid": 1e-2}
+RATES = {  # each the best of 0.0025, 0.005, ... 0.08 on other regions, drawn with seed 100
+    "window, grid": 2e-2,
+    "window": 8e-2,
+    "grid": 8e-2,
+}
 
 
 def small(kinds: Kinds) -> MixerNet:
@@ -339,6 +365,13 @@ def built(name: str, attends: bool = True) -> MaxViT:
     return model
 
 
+@cache
+def multiply_adds(name: str, attends: bool = True) -> float:
+    """Of a network of this size, for one image of 224 x 224."""
+    with torch.device("meta"):
+        return cost(built(name, attends), (1, 3, 224, 224)).macs.value
+
+
 def agreeing(attends: bool, seed: int, budget: str) -> float:
     """How many sizes have as many parameters as reported, rounded to a million."""
     names = by_budget(budget, smoke=("T",), lesson=tuple(REPORTED))
@@ -349,7 +382,7 @@ def agreeing(attends: bool, seed: int, budget: str) -> float:
 def farthest(attends: bool, seed: int, budget: str) -> float:
     """By how many per cent the multiply-adds of a size differ from those reported, the largest difference."""
     names = by_budget(budget, smoke=("T",), lesson=("T", "S"))
-    counts = {name: cost(built(name, attends), (1, 3, 224, 224)).macs.value for name in names}
+    counts = {name: multiply_adds(name, attends) for name in names}
     return max(100 * abs(count / 1e9 / REPORTED[name][1] - 1) for name, count in counts.items())
 
 
@@ -400,23 +433,24 @@ SYSTEM = System(
         ),
         Claim(
             "beats-window",
-            says="On the scattered regions, window then grid is off by less than window twice, with the same "
-            "parameters. The control cuts the trained grid layer into windows.",
+            says="On the scattered regions, window then grid is off by a tenth less than window twice, or "
+            "better, with the same parameters. (The bar is ours.) The control cuts the trained grid layer "
+            "into windows.",
             paper=BOTH,
             unit="times the error",
             against="squared error, window twice",
-            bar=AtMost(1),
+            bar=AtMost(0.9, null=1),
             measure=partial(relative_error, "window", None),
             control=partial(relative_error, "window", ("window", "window")),
             provenance="counted",
         ),
         Claim(
             "beats-grid",
-            says="And by less than grid twice. The control cuts the trained window layer into grids.",
+            says="And by a tenth less than grid twice. The control cuts the trained window layer into grids.",
             paper=BOTH,
             unit="times the error",
             against="squared error, grid twice",
-            bar=AtMost(1),
+            bar=AtMost(0.9, null=1),
             measure=partial(relative_error, "grid", None),
             control=partial(relative_error, "grid", ("grid", "grid")),
             provenance="counted",
@@ -458,8 +492,8 @@ SYSTEM = System(
         ),
         Claim(
             "multiply-adds",
-            says="For one image of 224 x 224, T and S multiply as often as reported, to two per cent; the bar "
-            "is ours.",
+            says="For one image of 224 x 224, T and S multiply as often as reported, to two per cent. (The "
+            "bar is ours.)",
             paper="5.6 and 11.7 B in the table of the released networks",
             unit="per cent off",
             bar=AtMost(2),

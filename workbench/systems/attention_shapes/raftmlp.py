@@ -20,7 +20,6 @@ Deviations: listed in `SYSTEM`.
 """
 
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -197,38 +196,38 @@ class RaftMLP(nn.Module):
 # The scattered regions ------------------------------------------------------------------------
 
 WIDTH, SIDE = 32, 8
-Mixing = Callable[[int], nn.Module]
 
 
-class ColumnsOnly(nn.Module):
+class ColumnsOnly(nn.Sequential):
     """Rafts along columns, twice, and never along rows: [batch, channels, height, width] -> the same."""
 
-    def __init__(self, channels: int, size: int) -> None:
-        super().__init__()
-        halves = [RaftMixing(channels, size).vertical for _ in range(2)]
-        self.mix = nn.Sequential(*halves)
-
-    def forward(self, x: Tensor) -> Tensor:
-        mixed: Tensor = self.mix(x)
-        return mixed
+    def __init__(self, channels: int) -> None:
+        super().__init__(*(RaftMixing(channels, SIDE).vertical for _ in range(2)))
 
 
-def _no_raft(channels: int) -> nn.Module:
+def rafts(channels: int) -> nn.Module:
+    """Two channels tied together."""
+    return RaftMixing(channels, SIDE, raft=2)
+
+
+def no_rafts(channels: int) -> nn.Module:
     """Each channel alone; hidden layers wide enough for as many weights as rafts of two have."""
     return RaftMixing(channels, SIDE, raft=1, expansion=8)
 
 
-def _mixer(channels: int) -> nn.Module:
+def full_mixing(channels: int) -> nn.Module:
+    """All tokens at once, each channel alone, as in MLP-Mixer."""
     return MLPMixing(SIDE)
 
 
-MIXINGS: Mapping[str, Mixing] = {
-    "rafts of 2": lambda channels: RaftMixing(channels, SIDE, raft=2),
-    "no rafts": _no_raft,
-    "mixer": _mixer,
-    "columns only": lambda channels: ColumnsOnly(channels, SIDE),
+MIXINGS: Mapping[str, Callable[[int], nn.Module]] = {
+    "rafts": rafts,
+    "no rafts": no_rafts,
+    "mixer": full_mixing,
+    "columns only": ColumnsOnly,
 }
-RATES = {"rafts of 2": 1e-2, "no rafts": 1e-2, "mixer": 1e-2, "columns only": 1e-2}
+# Each the best of 0.0025, 0.005, ... 0.08 on other regions, seed 100; "columns only" has that of rafts.
+RATES = dict.fromkeys(MIXINGS, 8e-2)
 
 
 def small(name: str) -> MixerNet:
@@ -291,20 +290,117 @@ def network() -> RaftMLP:
 
 def classifier(seed: int, budget: str, shuffled: bool = False) -> Run:
     """It, trained on images of 16 x 16."""
-    steps = by_budget(budget, smoke=1, lesson=200)
+    steps = by_budget(budget, smoke=1, lesson=120)
     return train(network, digits(seed, budget, shuffled), Recipe(steps=steps, lr=8e-3), seed)
 
 
 def kept_beyond_a_crop(shuffled: bool, seed: int, budget: str) -> Measured:
     """Points by which finer images, resized between the layers, beat their middle cut out.
 
-    The images have 24 x 24 pixels. Both ways use one trained network; 16 x 16 pixels fit it as they are.
+    The images have 24 x 24 pixels, their middle 16 x 16. shuffled: the network learnt and reads images whose
+    patches lie in a random order; the middle is always read from ordinary ones.
     """
+    ours, theirs = finer_score(seed, budget, shuffled), finer_score(seed, budget, cut=True)
+    return Measured(ours - theirs, system=ours, baseline=theirs)
+
+
+def finer_score(seed: int, budget: str, shuffled: bool = False, cut: bool = False) -> float:
+    """Per cent of the test digits read right at 24 x 24 pixels; cut: their middle of 16 x 16 alone."""
     run = classifier(seed, budget, shuffled)
     X, Y = task("scarce-digits", seed=seed, images=1, wrong=0.0).test
-    X, Y = X[: len(run.task.test[0])], Y[: len(run.task.test[0])]
-    edge = (FINER - IMAGE) // 2
-    finer = seen_at(X, FINER, shuffled)
-    cut = seen_at(X, FINER)[:, :, edge:-edge, edge:-edge]
-    ours, theirs = (100 * run.task.score(predict(run.model, each), Y) for each in (finer, cut))
-    return Measured(ours - theirs, system=ours, baseline=theirs)
+    tests, edge = len(run.task.test[0]), (FINER - IMAGE) // 2
+    finer = seen_at(X[:tests], FINER, shuffled)
+    if cut:
+        finer = finer[:, :, edge:-edge, edge:-edge]
+    return 100 * run.task.score(predict(run.model, finer), Y[:tests])
+
+
+# What it costs --------------------------------------------------------------------------------
+
+
+def saving(raft: int, seed: int, budget: str) -> Measured:
+    """Weights that mix all tokens of 56 x 56 at once, over those of rafts; 64 channels, as in S."""
+    with torch.device("meta"):
+        ours, theirs = (
+            sum(p.numel() for p in mixing.parameters())
+            for mixing in (RaftMixing(64, 56, raft=raft), MLPMixing(56))
+        )
+    return Measured(theirs / ours, system=ours, baseline=theirs)
+
+
+FEWER = "accuracy above MLP-Mixer's with fewer parameters and less work (the abstract has no figure)"
+
+SYSTEM = System(
+    key="raftmlp",
+    claims=[
+        Claim(
+            "mixing-parameters",
+            says="In the first level of S, 56 x 56 tokens, rafts of 2 need at most a hundredth of the "
+            "weights that mix all tokens at once. The bar is ours; the control has rafts of 64.",
+            paper=FEWER,
+            unit="times fewer",
+            against="parameters, all tokens at once",
+            bar=AtLeast(100),
+            measure=partial(saving, 2),
+            control=partial(saving, 64),
+            provenance="formula",
+            seeds=1,
+        ),
+        Claim(
+            "as-good-as-mixer",
+            says="On the scattered regions, rafts of 2 are off by no more than MLP-Mixer, with a seventh of "
+            "the weights that mix tokens. The control mixes along columns only.",
+            paper=FEWER,
+            unit="times the error",
+            against="squared error, MLP-Mixer",
+            bar=AtMost(1),
+            measure=partial(relative_error, "rafts", "mixer"),
+            control=partial(relative_error, "columns only", "mixer"),
+            provenance="counted",
+        ),
+        Claim(
+            "rafts-help",
+            says="With as many weights that mix tokens, rafts of 2 are off by no more than none. The control "
+            "mixes along columns only.",
+            paper="spatial correlations made denser among some channels (no figure in the abstract)",
+            unit="times the error",
+            against="squared error, no rafts",
+            bar=AtMost(1),
+            measure=partial(relative_error, "rafts", "no rafts"),
+            control=partial(relative_error, "columns only", "no rafts"),
+            provenance="counted",
+        ),
+        Claim(
+            "finer-images",
+            says="Digits of 24 x 24 pixels, in a network for 16 x 16, are read at least as well with bicubic "
+            "resizing between the layers as by their middle alone. The control's images have their patches "
+            "in a random order.",
+            paper="bicubic interpolation overcomes the fixed resolution (no figure in the abstract)",
+            unit="points",
+            against="% right, middle of 16 x 16",
+            bar=AtLeast(0),
+            measure=partial(kept_beyond_a_crop, False),
+            control=partial(kept_beyond_a_crop, True),
+            provenance="counted",
+        ),
+        Claim(
+            "accuracy",
+            says="On ImageNet, RaftMLP names more images right than MLP-Mixer with more parameters.",
+            paper=FEWER,
+            bar=AtLeast(0),
+            needs="hardware",
+        ),
+    ],
+    deviations=[
+        "No ImageNet, detection or segmentation: mixing is compared on scattered regions of 8 x 8 tokens, in "
+        "two layers of 32 channels; there, the small network's own norm and shortcut stand around both.",
+        "The network without rafts has hidden layers of 8 times the tokens of a line, so that both have as "
+        "many weights, to 2 %; the source compares rafts without that.",
+        "Finer images are digits of 8 x 8 pixels, enlarged to 16 x 16 for training and to 24 x 24 for the "
+        "test, in two levels of one block. The source's finer images are those of detection, where it "
+        "reports that results were not significant.",
+        "An option of the released code, heads of all levels multiplied together, is left out: it is off in "
+        "the settings of all published sizes.",
+        "Paper scale: 305 epochs of ImageNet in batches of 2048.",
+    ],
+)

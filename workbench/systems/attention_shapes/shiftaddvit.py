@@ -10,9 +10,9 @@ A transformer that was trained as usual is converted, part by part, and tuned ag
     experts     or: each token is sent to an ordinary MLP or to a shifted one, by a router      (layers)
                 that is told how long each of them takes
 
-Attention is converted in two stages: first to linear attention with real queries and keys, which is tuned,
-then to zeros and ones, which is tuned again. A hash that is learned from pairs of tokens is the alternative
-to the threshold.
+Attention is converted at once, or in two stages: first to linear attention with real queries and keys,
+which is tuned, then to zeros and ones, which is tuned again. A hash that is learned from pairs of tokens is
+the alternative to the threshold.
 
 The arithmetic itself, on whole numbers and on bits, lies in `workbench.kernels` (`shift_product`,
 `shift_bytes`, `bit_scores`). `operations` counts what a network does and `energy` prices it.
@@ -285,15 +285,16 @@ def energy(model: SmallViT) -> float:
 # Training -------------------------------------------------------------------------------------
 
 LATENCIES = (0.6, 0.4)  # of MLP and shifted MLP, as the source has them in its code
-RATES = {  # each the best of 0.002, 0.004 and 0.008 on held-out training pictures
-    "unchanged": 8e-3,
-    "binary attention": 8e-3,
-    "binary at once": 8e-3,
-    "hashed attention": 8e-3,
+RATES = {  # each the best of 0.002, 0.004, 0.008 and 0.016 on held-out training pictures of two seeds
+    "unchanged": 16e-3,
+    "binary in two stages": 16e-3,
+    "binary at once": 16e-3,
+    "hashed attention": 16e-3,
     "shift MLPs": 8e-3,
-    "rounded MLPs": 8e-3,
+    "rounded MLPs": 4e-3,
     "experts": 8e-3,
 }
+ATTENTION = "binary at once"  # the better of the two ways to zeros and ones, on the same held-out pictures
 
 
 @cache
@@ -316,11 +317,12 @@ def recipe(steps: int, rate: float) -> Recipe:
 
 def tuned_on(data: Task, arm: str, seed: int, budget: str, rate: float, latencies: Sequence[float]) -> Run:
     """The trained network, converted as the arm says and tuned; all arms get as many steps in all."""
-    if arm not in RATES:
-        raise WorkbenchError(f"expected one of {', '.join(RATES)}, but {arm!r} came")
     changes: dict[str, list[Change]] = {
         "unchanged": [deepcopy],
-        "binary attention": [partial(with_attention, form="linear"), partial(with_attention, form="binary")],
+        "binary in two stages": [
+            partial(with_attention, form="linear"),
+            partial(with_attention, form="binary"),
+        ],
         "binary at once": [partial(with_attention, form="binary")],
         "hashed attention": [partial(with_hashes, X=data.train[0][:64])],
         "shift MLPs": [with_shifts],
@@ -344,6 +346,8 @@ def trained(seed: int, budget: str) -> Run:
 @cache
 def tuned(arm: str, seed: int, budget: str, latencies: tuple[float, ...] = LATENCIES) -> Run:
     """One of `RATES` after conversion and tuning."""
+    if arm not in RATES:
+        raise WorkbenchError(f"expected one of {', '.join(RATES)}, but {arm!r} came")
     return tuned_on(digits(seed, budget), arm, seed, budget, RATES[arm], latencies)
 
 
@@ -355,8 +359,8 @@ def points(better: Run, worse: Run) -> float:
 
 
 def lost_by_attention(seed: int, budget: str) -> Measured:
-    """Points of accuracy that binary attention loses after tuning in two stages."""
-    left, kept = tuned("binary attention", seed, budget), tuned("unchanged", seed, budget)
+    """Points of accuracy that binary attention loses after tuning."""
+    left, kept = tuned(ATTENTION, seed, budget), tuned("unchanged", seed, budget)
     return Measured(points(kept, left), system=100 * left.score, baseline=100 * kept.score)
 
 
@@ -375,9 +379,7 @@ def answered(model: SmallViT, data: Task) -> float:
 
 def lost_more_by_shifts(seed: int, budget: str) -> Measured:
     """Points that shifted MLPs lose beyond what binary attention loses; below zero they lose less."""
-    kept, shifts, attention = (
-        tuned(arm, seed, budget) for arm in ("unchanged", "shift MLPs", "binary attention")
-    )
+    kept, shifts, attention = (tuned(arm, seed, budget) for arm in ("unchanged", "shift MLPs", ATTENTION))
     return Measured(points(attention, shifts), system=points(kept, shifts), baseline=points(kept, attention))
 
 
@@ -389,7 +391,7 @@ def lost_more_by_exponents(seed: int, budget: str) -> Measured:
 
 def gained_by_two_stages(seed: int, budget: str) -> Measured:
     """Points that two stages of tuning gain over one of as many steps."""
-    two, one = tuned("binary attention", seed, budget), tuned("binary at once", seed, budget)
+    two, one = tuned("binary in two stages", seed, budget), tuned("binary at once", seed, budget)
     return Measured(points(two, one), system=100 * two.score, baseline=100 * one.score)
 
 
@@ -398,7 +400,7 @@ def gained_by_a_stage_left_out(seed: int, budget: str) -> Measured:
     one, data = tuned("binary at once", seed, budget), digits(seed, budget)
     steps = by_budget(budget, smoke=1, lesson=100)
     begin = partial(with_attention, cast(SmallViT, trained(seed, budget).model), "linear")
-    linear = train(begin, data, recipe(steps, RATES["binary attention"]), seed)
+    linear = train(begin, data, recipe(steps, RATES["binary in two stages"]), seed)
     score = answered(with_attention(cast(SmallViT, linear.model), "binary").eval(), data)
     return Measured(100 * (score - one.score), system=100 * score, baseline=100 * one.score)
 
@@ -427,20 +429,19 @@ def routed_share(latencies: tuple[float, ...], seed: int, budget: str) -> float:
     return float(np.mean(shift_shares(cast(SmallViT, run.model), run.task.test[0])))
 
 
-def share_off(seed: int, budget: str, told: Callable[[Sequence[float]], Sequence[float]] = tuple) -> Measured:
-    """The largest distance of such a share from the fair one, for three pairs of latencies.
-
-    told: what is done to the latencies before they are told to the router.
-    """
-    found = [routed_share(tuple(told(pair)), seed, budget) for pair in ALPHAS]
+def share_off(seed: int, budget: str) -> Measured:
+    """The largest distance of such a share from the fair one, for three pairs of latencies."""
+    found = [routed_share(pair, seed, budget) for pair in ALPHAS]
     fair = [fair_shares(pair)[1] for pair in ALPHAS]
     worst = int(np.argmax(np.abs(np.subtract(found, fair))))
     return Measured(abs(found[worst] - fair[worst]), system=found[worst], baseline=fair[worst])
 
 
 def share_off_swapped(seed: int, budget: str) -> Measured:
-    """Control: the router is told the latencies the wrong way round."""
-    return share_off(seed, budget, lambda pair: (pair[1], pair[0]))
+    """Control: the most unequal pair, told to the router the wrong way round."""
+    slow, fast = ALPHAS[-1]
+    found, fair = routed_share((fast, slow), seed, budget), fair_shares((slow, fast))[1]
+    return Measured(abs(found - fair), system=found, baseline=fair)
 
 
 def recovered_by_experts(seed: int, budget: str) -> Measured:
@@ -506,7 +507,7 @@ def bits_against_multiply(seed: int, budget: str, filling: int = 64) -> Measured
     filling: how many signs share a word.
     """
     n, d = by_budget(budget, smoke=(32, 64), lesson=(784, 64))
-    Q, K = np.random.default_rng(seed).choice(np.float32([-1, 1]), (2, n, d))
+    Q, K = np.random.default_rng(seed).choice(np.array([-1, 1], np.float32), (2, n, d))
     words = [
         np.concatenate([packed_bits(part > 0) for part in np.split(B, d // filling, 1)], 1) for B in (Q, K)
     ]
@@ -532,8 +533,8 @@ def bytes_against_floats(seed: int, budget: str, width: int = 4096) -> Measured:
 
 
 def bytes_against_floats_in_cache(seed: int, budget: str) -> Measured:
-    """Control: a matrix of 128 x 128, which stays in a cache near the core."""
-    return bytes_against_floats(seed, budget, width=128)
+    """Control: a matrix of 256 x 256, which stays in a cache near the core."""
+    return bytes_against_floats(seed, budget, width=256)
 
 
 SYSTEM = System(
@@ -541,8 +542,8 @@ SYSTEM = System(
     claims=[
         Claim(
             "attention-is-free",
-            says="Attention with binary queries and keys, tuned in two stages, loses at most 1 point of "
-            "accuracy against the same network, tuned as long: points lost.",
+            says="Attention with binary queries and keys loses at most 1 point of accuracy against the same "
+            "network, tuned as long: points lost.",
             paper="converting attention maintains accuracy; the bar is ours",
             unit="points",
             against="% right, not converted",
@@ -564,7 +565,7 @@ SYSTEM = System(
             "two-stages",
             says="To linear attention first and to zeros and ones later is better than all at once, in as "
             "many steps: points gained.",
-            paper="converts in two stages; the comparison is ours",
+            paper="ours; the source converts to linear and binary attention together",
             unit="points",
             against="% right, converted at once",
             bar=AtLeast(1, null=0),
@@ -669,7 +670,8 @@ SYSTEM = System(
     deviations=[
         "Pictures are 8 x 8 digits, the network has 16 tokens, width 32, four heads and two blocks, in place "
         "of pyramid transformers on ImageNet. Its MLPs have no depthwise convolution.",
-        "Trained for 300 steps, then 200 of tuning for each arm. The source tunes for 100 epochs a stage.",
+        "Trained for 300 steps, then 200 of tuning for each arm. The source tunes for 100 epochs a stage. "
+        "What it does first, from its own to ordinary attention, is not needed here.",
         "The released training sets the loss for fair shares to zero. Here it counts, with 0.01.",
         "In the released router only one score is left when the softmax is taken, so that each probability "
         "is 1 and the sum of probabilities has no gradient. Here the softmax is over both, as described.",
@@ -681,8 +683,9 @@ SYSTEM = System(
         "Weights of zero are possible where signs are trained, and shift kernels know them. The sum of two "
         "powers of two for each weight, an option of the source's code, is left out.",
         "Energy is operations times prices. Nothing that is moved is priced; norms and exponentials neither.",
-        "Steps, batch and rates were chosen on held-out training pictures, with the same three rates for "
-        "each arm. No test score was looked at before they were fixed.",
+        "Steps, batch and rates were chosen on held-out training pictures of two seeds, with the same four "
+        "rates for each arm; the highest was the best for most of them. Whether attention is converted at "
+        "once was decided there, too. No test score was looked at before that was fixed.",
         "Paper scale: ImageNet, eight graphics cards, kernels tuned by TVM, a simulator of a chip.",
     ],
 )

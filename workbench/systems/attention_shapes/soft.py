@@ -85,7 +85,7 @@ def softmax_factors(queries: Tensor, landmarks: Tensor, iterations: int = 6) -> 
 PHOTOGRAPHS = ("astronaut", "chelsea", "china", "coffee", "flower", "hubble", "rocket")
 SIDE = 56  # patches in each direction
 LANDMARKS = 49
-NARROW = 10.0  # a scale at which hardly any two landmarks are alike
+NARROW = 1000.0  # a scale at which no two landmarks are alike
 
 
 @cache

@@ -768,7 +768,8 @@ SYSTEM = System(
         Claim(
             "example-of-other-shape",
             says="An example with two axes gains nothing for the reductions of three axes, although it is "
-            "of their category: all that the example with three axes gains is lost.",
+            "of their category: all that the example with three axes gains is lost. Control: the same "
+            "reductions of two axes.",
             paper="many kernels mishandle 3D inputs after an example with a 2D one (AscendC, reductions)",
             unit="share of tasks",
             against="share of reductions solved after the example with two axes",
@@ -793,7 +794,7 @@ SYSTEM = System(
         Claim(
             "showcase-is-zero",
             says="The showcase of fusion (product, largest of a row, less its mean, GELU) is zero for every "
-            "input: one number is its own mean.",
+            "input: one number is its own mean. Control: the mean over the batch instead.",
             paper="ours; the source shows a fused kernel for it as a case of speedup",
             unit="largest output",
             bar=AtMost(0.0),
