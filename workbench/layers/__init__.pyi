@@ -13,6 +13,7 @@ from .drop_path import DropPath
 from .folding import fold_norm
 from .gathering_scattering import GatheringScattering
 from .haar import HAAR, Bands, Haar2d, haar2d, inverse_haar2d, squares
+from .intra_inter_correlation import GuidedAttention, IntraInterCorrelation
 from .kernel_hashing import KernelHash
 from .landmark_attention import LandmarkAttention2d, LandmarkBlock, landmark_attention, newton_inverse
 from .layer_norm import LayerNorm2d
@@ -94,7 +95,9 @@ __all__ = [
     "GatheringScattering",
     "GlobalResponseNorm",
     "GridAttention2d",
+    "GuidedAttention",
     "Haar2d",
+    "IntraInterCorrelation",
     "KernelGate",
     "KernelHash",
     "LandmarkAttention2d",

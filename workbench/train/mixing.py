@@ -30,7 +30,7 @@ def equal_mixer_network(
 
     >>> full = mixer_network("full", 8, width=32)
     >>> equal_mixer_network("mlp", full, 8, by="flops").width
-    40
+    32
     """
     height, width = (size, size) if isinstance(size, int) else size
     model = equal(
