@@ -97,7 +97,8 @@ def lineage(
         yaxis={"title": {"text": y_title}, "range": [1.8 * foot, top]},
     )
     first, least = family[way[-1]].cost or 0.0, family[best].cost or 0.0
-    counts = ", ".join(f"{sum(d.fate == fate for d in family)} {fate}" for fate in STYLES)
+    found = {fate: sum(d.fate == fate for d in family) for fate in STYLES}
+    counts = ", ".join(f"{number} {fate}" for fate, number in found.items() if number)
     but = " The winner is wrong." if wrong else ""
     return describe(
         fig,

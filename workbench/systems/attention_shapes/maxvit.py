@@ -14,7 +14,7 @@ Nothing is copied from it.
 Full attention lets n tokens meet in one hop and pays n * n scores. Here two hops do it: in the first a token
 hears of all tokens in its window, in the second of one token in each cell of a grid, which have heard of
 theirs. The scores are n * (P * P + G * G). Whether two hops reach every token depends on the size of the map:
-the tokens of a grid are H / G apart, and if that is more than P, windows lie between them unheard.
+along a side there are H / P windows, and a grid has G tokens there. If G is less, some windows stay unheard.
 
 Deviations: listed in `SYSTEM`.
 """
