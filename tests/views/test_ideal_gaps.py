@@ -33,6 +33,14 @@ def test_a_row_for_each_and_a_line_to_the_ideal():
     assert "some 100 kflop, 0.2, ideal 0.14" in fig.layout.meta["alt"]
 
 
+def test_a_family_keeps_its_colour_whoever_is_drawn():
+    groups = {"all": "x", "none": "y"}
+    both = views.ideal_gap({name: POINTS[name] for name in groups}, groups=groups, **TITLES)
+    alone = views.ideal_gap({"none": POINTS["none"]}, groups=groups, **TITLES)
+    assert {trace.marker.color for trace in alone.data} == {both.data[2].marker.color}
+    assert both.data[0].marker.color != both.data[2].marker.color
+
+
 def test_figures_can_share_their_axes():
     one, other = (
         views.ideal_gap({name: POINTS[name]}, cost_span=(1e3, 1e7), error_span=(0.1, 1), **TITLES)

@@ -40,7 +40,7 @@ def ideal_gap(
                 f"logarithmic axes need positive numbers, but {name!r} has {cost}, {error:g} and {ideal:g}"
             )
     family = {name: (groups or {}).get(name, "") for name in points}
-    families = list(dict.fromkeys(family.values()))
+    families = list(dict.fromkeys(groups.values() if groups else family.values()))  # whoever is drawn
     if len(families) > len(COLOURS):
         raise WorkbenchError(f"expected up to {len(COLOURS)} families, but {len(families)} came")
     names = sorted(points, key=lambda name: points[name][0].value)
@@ -48,6 +48,8 @@ def ideal_gap(
     fig = make_subplots(1, 2, shared_yaxes=True, horizontal_spacing=0.06)
     for one, color in zip(families, COLOURS, strict=False):
         some = [name for name in names if family[name] == one]
+        if not some:
+            continue
         shared = {"y": [rows[name] for name in some], "mode": "markers", "name": one, "hoverinfo": "text"}
         fig.add_scatter(
             x=[points[name][0].value for name in some],
@@ -82,7 +84,7 @@ def ideal_gap(
         span = np.log10(given or (min(values) / 1.4, max(values) * 1.4))
         fig.update_xaxes(title={"text": title}, type="log", range=list(span), **_ticks(span), row=1, col=col)
     fig.update_yaxes(range=[len(names) - 0.4, -0.6], tickvals=list(rows.values()), ticktext=names)
-    fig.update_yaxes(title={"text": ""}, showgrid=False)
+    fig.update_yaxes(title={"text": ""}, showgrid=False, ticks="")
     fig.update_layout(height=150 + ROW * len(names))
     said = [
         f"{name} {short(points[name][0].value, points[name][0].unit)}, {points[name][1]:.3g}, "
