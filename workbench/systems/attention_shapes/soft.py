@@ -366,6 +366,10 @@ SYSTEM = System(
         ),
     ],
     deviations=[
+        "Chosen after a first look: the control of `error` (landmarks of another photograph, which now serve "
+        "`error-of-rows`, did not fail cleanly on all), the seven photographs in place of five (of these, "
+        "china alone misses the bar), and the scale of the control of `twenty-iterations` (at a scale of 10 "
+        "some landmarks were still alike).",
         "No ImageNet, detection or segmentation: the matrices are those of image patches, and landmarks in "
         "the claims are means of squares, so that both ways of factorising get the same ones. The landmarks "
         "of the layer are learnt.",
