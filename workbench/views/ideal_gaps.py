@@ -84,7 +84,8 @@ def ideal_gap(
         span = np.log10(given or (min(values) / 1.4, max(values) * 1.4))
         fig.update_xaxes(title={"text": title}, type="log", range=list(span), **_ticks(span), row=1, col=col)
     fig.update_yaxes(range=[len(names) - 0.4, -0.6], tickvals=list(rows.values()), ticktext=names)
-    fig.update_yaxes(title={"text": ""}, showgrid=False, ticks="")
+    fig.update_yaxes(showgrid=False, ticks="")
+    fig.update_yaxes(title={"text": "cheapest on top"}, row=1, col=1)
     fig.update_layout(height=150 + ROW * len(names))
     said = [
         f"{name} {short(points[name][0].value, points[name][0].unit)}, {points[name][1]:.3g}, "
