@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import erf
 
 HEADS = 12
 EPSILON = 1e-12  # added to the variance in every normalisation, as the model's config.json says
@@ -73,6 +72,8 @@ def normalise(arrays: Arrays, name: str, x: Array) -> Array:
 
 def gelu(x: Array) -> Array:
     """x times the normal distribution function at x: the exact form, not the one with tanh."""
+    from scipy.special import erf
+
     return x * (1 + erf(x / np.sqrt(2))) / 2
 
 

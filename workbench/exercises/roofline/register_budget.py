@@ -188,7 +188,7 @@ EXERCISE = Exercise(
     ],
     explanation="""
     A number that does not fit into a register is written to memory and read again, in the innermost
-    loop. So a tile beyond the budget is slower than a smaller one. And among those that fit, the largest
+    loop. So a tile beyond the budget pays for each step. And among those that fit, the largest
     does the most multiplications for each load. That is why a few dozen tiles are enough.
     """,
 )
