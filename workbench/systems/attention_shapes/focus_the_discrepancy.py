@@ -507,6 +507,9 @@ SYSTEM = System(
         ),
     ],
     deviations=[
+        "Chosen after a first look: the control of the first claims shuffles the reference anew every time, "
+        "because after one fixed shuffle places survive (seed 0 still reached .896 by pixels); "
+        "`misfit-over-rebuilding` and `reference-alone` were added when seeds 0 to 2 were known.",
         "Boards of twelve drawn parts on photographed material, 96 x 96, 64 to learn from, stand in for "
         "MVTec AD; a fixed bank of 16 Gabor filters in each of two levels (12 x 12 and 6 x 6 tokens) for a "
         "pretrained network.",
