@@ -8,6 +8,7 @@ from pathlib import Path
 
 BIN = Path(sys.executable).parent
 WORKERS = str(min(4, os.cpu_count() or 1))
+TAIL = 4000  # characters of a failed step's output that are printed once more at the end
 
 STEPS: list[tuple[str, list[str]]] = [
     ("lint", ["ruff", "check", "--quiet", "."]),
@@ -22,17 +23,33 @@ STEPS: list[tuple[str, list[str]]] = [
 
 
 def main() -> int:
-    failed = []
+    failed = {}
     took = []
     for name, (program, *arguments) in STEPS:
         print(f"== {name}: {program} {' '.join(arguments)}", flush=True)
         start = time.monotonic()
-        if subprocess.run([str(BIN / program), *arguments], check=False).returncode:
-            failed.append(name)
+        code, end = run([str(BIN / program), *arguments])
+        if code:
+            failed[name] = end
         took.append(f"{name} {time.monotonic() - start:.0f} s")
+    for name, end in failed.items():
+        print(f"== {name} failed, and ended with\n{end}")
     print("== " + ", ".join(took))
     print(f"== failed: {', '.join(failed)}" if failed else "== all well")
     return bool(failed)
+
+
+def run(command: list[str]) -> tuple[int, str]:
+    """The exit status and the end of the output; the latter stays empty in a terminal, where one can scroll."""
+    if sys.stdout.isatty():
+        return subprocess.run(command, check=False).returncode, ""
+    end = b""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        while chunk := process.stdout.read1():
+            sys.stdout.buffer.write(chunk)
+            sys.stdout.flush()
+            end = (end + chunk)[-TAIL:]
+    return process.returncode, end.decode(errors="replace")
 
 
 if __name__ == "__main__":

@@ -145,6 +145,11 @@ def test_a_good_lesson_keeps_the_contract(root: Path) -> None:
         ("answers", put("reach + 1", "recall('reach', 'seven')"), "cell 12 writes the answer"),
         ("answers", put("reach + 1", "recall('reach', answer=7)"), "compute it"),
         ("first-picture", put("views.", 'print(load("astronaut"), budget, seed)'), "draws a figure"),
+        (
+            "first-picture",
+            put("views.", 'def later():\n    views.heat(load("astronaut"), budget, seed)'),
+            "draws a figure",
+        ),
         ("cell-length", put("reach + 1", "x = 1\n" * 21), "21 lines"),
         ("alt-text", put("## Turn", "## Turn\n\n![](attachment:dot.png)"), "dot.png"),
         ("alt-text", put("## Turn", "## Turn\n\n<img src='attachment:dot.png'>"), "dot.png"),
@@ -446,9 +451,9 @@ def test_the_first_picture_must_really_be_drawn(root: Path) -> None:
     ("seconds", "mib", "told"),
     [
         (9, 400, []),
-        (19, 890, []),
+        (29, 890, []),
         (0.4, 10, []),
-        (21, 400, ["took 21 s"]),
+        (31, 400, ["took 31 s"]),
         (9, 901, ["took 901 MiB"]),
     ],
 )

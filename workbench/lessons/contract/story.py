@@ -3,7 +3,7 @@
 import ast
 import re
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from workbench.lessons.cells import calls, source
 from workbench.lessons.contract.draft import Draft
@@ -102,18 +102,30 @@ def first_picture(draft: Draft) -> Iterator[str]:
 
 
 def drawing_names(draft: Draft) -> set[str]:
-    """Names that draw when they are called: drawing modules, what is imported from them, and `explore`."""
+    """Names that draw when they are called: drawing modules, what is imported from them, `explore`, and the
+    lesson's own functions that call one of these.
+    """
     names = set(DRAWING_MODULES) | {"explore"}
     for _, node in draft.nodes(ast.Import, ast.ImportFrom):
         source = getattr(node, "module", None) or ""
         for alias in node.names:
             if DRAWING_MODULES & set(f"{source}.{alias.name}".split(".")):
                 names.add(alias.asname or alias.name.split(".")[0])
-    return names
+    own = {node.name for _, node in draft.nodes(ast.FunctionDef) if _calls_one(node.body, names)}
+    return names | own
 
 
 def draws(tree: ast.Module, names: set[str]) -> bool:
-    return any(isinstance(node, ast.Call) and _first_name(node.func) in names for node in ast.walk(tree))
+    """Whether it calls one of these names itself: a function that is only written down draws nothing."""
+    done: list[ast.AST] = []
+    for statement in tree.body:
+        done += statement.decorator_list if isinstance(statement, ast.FunctionDef) else [statement]
+    return _calls_one(done, names)
+
+
+def _calls_one(trees: Sequence[ast.AST], names: set[str]) -> bool:
+    nodes = (node for tree in trees for node in ast.walk(tree))
+    return any(isinstance(node, ast.Call) and _first_name(node.func) in names for node in nodes)
 
 
 def _first_name(node: ast.expr) -> str:
