@@ -40,7 +40,7 @@ def main() -> int:
 
 
 def run(command: list[str]) -> tuple[int, str]:
-    """The exit status and the end of the output; the latter stays empty in a terminal, where one can scroll."""
+    """The exit status, and the end of the output, which stays empty in a terminal: there one can scroll."""
     if sys.stdout.isatty():
         return subprocess.run(command, check=False).returncode, ""
     end = b""

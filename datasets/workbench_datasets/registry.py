@@ -15,6 +15,7 @@ from . import (
     horizon,
     labelled,
     minilm,
+    mixer_survey,
     moving_textures,
     oscillators,
     pictures,
@@ -37,7 +38,7 @@ _DATA_SETS: dict[str, DataSet] = {
         *(pictures, stereo, labelled, graphs, minilm, attention_words, attention_bank),
         *(textures, shape_textures, scarce_digits, horizon, stick_figures, scattered_regions, boards),
         *(moving_textures, segmentation, heat_series, oscillators, struck_sounds, fractals),
-        *(wave_snapshots, filter_zoo),
+        *(wave_snapshots, filter_zoo, mixer_survey),
     )
     for data in sorted(room.DATA_SETS, key=lambda data: data.card.name)
 }

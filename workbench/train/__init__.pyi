@@ -1,6 +1,7 @@
 from .comparing import Comparison, Trial, compare
 from .joints import HeatMapLoss, JointScore, decode, heat_maps
 from .matching import Match, equal
+from .mixer_survey import MIXER_ARMS, mixer_arm, mixer_survey
 from .mixing import equal_mixer_network
 from .named import TASKS, task
 from .recipes import Recipe
@@ -11,6 +12,7 @@ from .tasks import Task
 from .training import Diverged, step_flops, train
 
 __all__ = [
+    "MIXER_ARMS",
     "REGION_TASKS",
     "TASKS",
     "Comparison",
@@ -31,6 +33,8 @@ __all__ = [
     "heat_maps",
     "mean_iou",
     "mean_squares",
+    "mixer_arm",
+    "mixer_survey",
     "region_task",
     "relative_error",
     "step_flops",

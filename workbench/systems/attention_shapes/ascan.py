@@ -383,9 +383,9 @@ SYSTEM = System(
     claims=[
         Claim(
             "asymmetric-beats-all",
-            says="Of the placings with two C and two T, two blocks a stage, CC|TT makes the smallest error: "
-            "that of the best of the other three, over its own. At equal parameters, where it is also the "
-            "cheapest. The control is a placing drawn from the other three.",
+            says="Of the four placings CC|TT, CT|CT, TC|TC and TT|CC, the first makes the smallest error, at "
+            "equal parameters: the error of the best of the other three, over its own. The control puts a "
+            "placing drawn from the other three in its place.",
             paper=ASYMMETRIC,
             unit="times",
             against="mean squared error, best of the others",

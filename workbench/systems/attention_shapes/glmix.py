@@ -408,8 +408,8 @@ SYSTEM = System(
         Claim(
             "uniform-slots",
             says="In a short training at a rate of 0.01 that starts with the released scale slots stay "
-            "nearly uniform: the largest share that a slot takes of a pixel is at most 1.5 times its "
-            "smallest one, which is e^(2 scale) at the start. The control starts with a scale of 8.",
+            "nearly uniform: among the shares of all pixels in one slot, the largest is at most 1.5 times "
+            "the smallest. At the start that is the most it can be. The control starts with a scale of 8.",
             paper=f"ours; {SCALE}",
             unit="times",
             bar=AtMost(1.5),
@@ -419,8 +419,9 @@ SYSTEM = System(
         ),
         Claim(
             "cold-slots-idle",
-            says="In that training they add next to nothing to the convolution beside them: the error is at "
-            "least 0.9 of that of the convolution alone at its best rate. The control starts with 8.",
+            says="In a short training at a rate of 0.01 slots that start with the released scale add next to "
+            "nothing to the convolution beside them: the error is at least 0.9 of that of the convolution "
+            "alone, at its best rate. The control starts with a scale of 8.",
             paper=f"ours; {SCALE}",
             unit="times",
             against="mean squared error, convolution alone",
@@ -445,7 +446,8 @@ SYSTEM = System(
         Claim(
             "pooled-slots",
             says="Slots that begin as means of the image make smaller errors than slots that are parameters: "
-            "percent. The control pools them from another image.",
+            "by how many percent. Below 0 the error is larger, at -100 twice as large. The control takes the "
+            "means of another image.",
             paper="82.5 % of ImageNet with pooled slots, 82.1 % with parameters",
             unit="%",
             against="mean squared error, slots as parameters",

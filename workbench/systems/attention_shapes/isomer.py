@@ -525,7 +525,8 @@ SYSTEM = System(
         ),
         Claim(
             "speed-fused",
-            says="The same, if the vanilla fusions run torch's fused attention, which never forms a matrix.",
+            says="At 128 px the four fusions are 13 times as fast as vanilla ones that run torch's fused "
+            "attention, which never forms a matrix. Untrained, widths 32 to 256, one thread.",
             paper=FASTER,
             unit="times",
             against="s an image, vanilla fusions",
@@ -535,7 +536,8 @@ SYSTEM = System(
         ),
         Claim(
             "speed-fused-256",
-            says="The same with fused attention at 256 px: four times as many tokens on each level.",
+            says="At 256 px, with four times as many tokens on each level as at 128 px, the four fusions are "
+            "13 times as fast as vanilla ones that run fused attention.",
             paper=FASTER,
             unit="times",
             against="s an image, vanilla fusions",
@@ -545,7 +547,8 @@ SYSTEM = System(
         ),
         Claim(
             "work",
-            says="At 512 px and with the widths of the source, the fusions multiply 13 times less often.",
+            says="At 512 px and with the widths of the source, the fusions need 13 times fewer "
+            "multiply-adds. The control, gathering alone, saves a little too, so a saving is not enough.",
             paper=FASTER + "; no count of operations in the abstract",
             unit="times",
             against="multiply-adds, vanilla fusions",
@@ -557,8 +560,8 @@ SYSTEM = System(
         ),
         Claim(
             "gathering-is-dearer",
-            says="Where a level has no more than 121 tokens, gathering multiplies more often than vanilla "
-            "attention: all that is saved at 128 px is saved by context sharing.",
+            says="At 128 px, where the two high levels have 64 and 16 tokens, gathering multiplies more "
+            "often than vanilla attention: all that is saved is saved by context sharing. Control: 512 px.",
             paper="ours",
             unit="times",
             against="multiply-adds, vanilla fusions of the two high levels",
@@ -581,7 +584,8 @@ SYSTEM = System(
         ),
         Claim(
             "accuracy-moving-camera",
-            says="So it is under a moving camera, where no pixel's own flow tells figure from ground.",
+            says="Under a moving camera, where no pixel's own flow tells figure from ground, J is at most 1 "
+            "point below that of vanilla fusions.",
             paper=AS_GOOD,
             unit="points",
             against="% J, vanilla fusions",
@@ -628,8 +632,8 @@ SYSTEM = System(
         ),
         Claim(
             "one-row-is-enough",
-            says="A trained vanilla network loses at most 1 point of J if all rows of the lowest level are "
-            "replaced by their mean, without training it anew.",
+            says="A trained vanilla network loses at most 1 point of J, on scenes of both cameras, if all "
+            "rows of the lowest level are replaced by their mean, without training it anew.",
             paper="ours; " + PROPERTIES,
             unit="points",
             against="% J, every query with its own row",
@@ -640,7 +644,8 @@ SYSTEM = System(
         ),
         Claim(
             "one-row-on-both-low-levels",
-            says="The same if this is done on both low levels.",
+            says="A trained vanilla network loses at most 1 point of J, on scenes of both cameras, if on "
+            "each of the two low levels all rows are replaced by their mean, without training it anew.",
             paper="ours; " + PROPERTIES,
             unit="points",
             against="% J, every query with its own row",
@@ -651,8 +656,8 @@ SYSTEM = System(
         ),
         Claim(
             "rows-by-kind",
-            says="On a high level two rows are more alike if both queries lie on the figure, or both on the "
-            "ground; on the lowest level less so.",
+            says="On the third level two rows are more alike if both queries lie on the figure, or both on "
+            "the ground, than if they do not; on the lowest level less so. Measured: difference of cosines.",
             paper=PROPERTIES,
             unit="cosine",
             against="cosine, lowest level",

@@ -404,7 +404,7 @@ SYSTEM = System(
             "global-in-one-block",
             says="In the first stage, 56 x 56 tokens, the attention of one block lets a token reach all.",
             paper=GLOBAL,
-            unit="share of the map",
+            unit="of the map",
             bar=AtLeast(1),
             measure=partial(coverage, ("window", "grid"), 56, 7),
             control=partial(coverage, ("window", "window"), 56, 7),
@@ -414,7 +414,7 @@ SYSTEM = System(
             "global-in-first-stage",
             says="The attention of the whole first stage, two blocks, lets a token reach all.",
             paper=GLOBAL,
-            unit="share of the map",
+            unit="of the map",
             bar=AtLeast(1),
             measure=partial(coverage, ("window", "grid") * 2, 56, 7),
             control=partial(coverage, ("window", "window") * 2, 56, 7),
@@ -424,8 +424,8 @@ SYSTEM = System(
             "a-quarter-for-ever",
             says="On 32 x 32 tokens with parts of 4 x 4, four blocks of attention reach no more than a "
             "quarter of the map: what one block reaches. The control has 24 x 24 tokens.",
-            paper="ours: the condition under which the claim of the source fails",
-            unit="share of the map",
+            paper="ours: a case in which no number of hops reaches all",
+            unit="of the map",
             bar=AtMost(0.25),
             measure=partial(coverage, ("window", "grid") * 4, 32, 4),
             control=partial(coverage, ("window", "grid") * 4, 24, 4),
@@ -433,9 +433,9 @@ SYSTEM = System(
         ),
         Claim(
             "beats-window",
-            says="On the scattered regions, window then grid is off by a tenth less than window twice, or "
-            "better, with the same parameters. (The bar is ours.) The control cuts the trained grid layer "
-            "into windows.",
+            says="On the scattered regions, the error of window then grid is at least a tenth lower than "
+            "that of window twice, with as many parameters. The bar is ours. The control cuts the trained "
+            "grid layer into windows.",
             paper=BOTH,
             unit="times the error",
             against="squared error, window twice",
@@ -446,7 +446,9 @@ SYSTEM = System(
         ),
         Claim(
             "beats-grid",
-            says="And by a tenth less than grid twice. The control cuts the trained window layer into grids.",
+            says="On the scattered regions, the error of window then grid is at least a tenth lower than "
+            "that of grid twice, with as many parameters. The bar is ours. The control cuts the trained "
+            "window layer into grids.",
             paper=BOTH,
             unit="times the error",
             against="squared error, grid twice",
@@ -457,10 +459,11 @@ SYSTEM = System(
         ),
         Claim(
             "below-window-ideal",
-            says="It is off by less than any network could be whose tokens see their window alone. The "
-            "control is trained with windows alone.",
+            says="On the scattered regions, the error of window then grid is below the limit for windows: "
+            "the smallest error that is possible where tokens see their window alone. The control is "
+            "trained with windows alone.",
             paper="ours: the limit follows from how the regions are made",
-            unit="squared error above the limit",
+            unit="(squared error minus the limit)",
             against="squared error, the limit for windows",
             bar=AtMost(0),
             measure=partial(above_ideal, "window, grid"),
@@ -469,9 +472,10 @@ SYSTEM = System(
         ),
         Claim(
             "linear-work",
-            says="Multiply-adds of both attentions grow as the number of tokens: with the power 1.",
+            says="Multiply-adds of window then grid grow as the number of tokens, to the power 1. The "
+            "control is full attention.",
             paper="linear complexity on arbitrary input resolutions",
-            unit="power",
+            unit="(the power)",
             against="multiply-adds, 28 x 28 tokens",
             bar=AtMost(1.001),
             measure=partial(growth, False),
@@ -481,7 +485,8 @@ SYSTEM = System(
         ),
         Claim(
             "parameters",
-            says="All five sizes have as many parameters as reported, to a million.",
+            says="All five sizes have as many parameters as reported, rounded to a million. The control has "
+            "no attention.",
             paper="31, 69, 119, 212 and 475 M in the table of the released networks",
             unit="sizes of 5",
             bar=AtLeast(5),
@@ -492,8 +497,8 @@ SYSTEM = System(
         ),
         Claim(
             "multiply-adds",
-            says="For one image of 224 x 224, T and S multiply as often as reported, to two per cent. (The "
-            "bar is ours.)",
+            says="For one image of 224 x 224, T and S need as many multiply-adds as reported, to two per "
+            "cent. The bar is ours; the control has no attention.",
             paper="5.6 and 11.7 B in the table of the released networks",
             unit="per cent off",
             bar=AtMost(2),
