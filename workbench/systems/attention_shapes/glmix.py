@@ -469,7 +469,7 @@ SYSTEM = System(
         "The region task stands in for ImageNet: two layers of 24 channels, 3 heads and 4 x 4 slots on 8 x 8 "
         "pixels, 200 steps of 32 images. There the norm in front is over the channels of a pixel, not over "
         "the batch, and slots are pooled behind it.",
-        "A scale of 8 at the start is ours: the released one needs many steps, or large ones, to get there.",
+        "A scale of 8 at the start is ours: from the released one our short trainings did not get there.",
         "First weights are torch's own; the released code draws those of linear layers with 0.02.",
         "Attention among slots and among pixels is the book's own layer, with the same parameters.",
         "Without a convolution nothing is added beside the slots; the released code then adds the input.",
