@@ -12,7 +12,7 @@ from .digests import digest
 from .errors import DataError
 
 FILE = "mixer_survey.json"
-SHA256 = ""
+SHA256 = "5b08cc5434fc812d20d5ff62ebefb8e51b6e3e7f83d8d578e4234ed72dc33801"
 
 
 def mixer_survey() -> dict[str, Any]:
