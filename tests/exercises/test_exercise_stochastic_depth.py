@@ -4,16 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from workbench.exercises import exercise, prove
+from workbench.exercises import exercise
 from workbench.exercises.receptive_fields.stochastic_depth import stochastic_depth
 from workbench.layers import DropPath
 
 EXERCISE = exercise("receptive-fields/stochastic-depth")
 STEP = exercise("receptive-fields/step")
-
-
-def test_the_exercise_is_sound():
-    assert prove(EXERCISE) == []
 
 
 @pytest.mark.parametrize("name", list(EXERCISE.wrong_answers))

@@ -320,16 +320,6 @@ def test_exams_are_repeatable_and_differ_by_choice():
     assert first.shape == (12, 2)
 
 
-@pytest.mark.parametrize("claim", SYSTEM.claims, ids=lambda claim: claim.id)
-def test_claims_in_smoke(claim):
-    if claim.needs:
-        assert claim.needs == "LLM"
-        return
-    for measure in (claim.measure, claim.control):
-        value = measure(0, "smoke")
-        assert np.isfinite(getattr(value, "value", value))
-
-
 def test_shuffled_numbers_choose_other_samples():
     found = pool(0, "smoke")
     assert isinstance(found, Pool)

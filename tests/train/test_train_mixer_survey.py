@@ -11,7 +11,8 @@ from workbench.train.mixer_survey import DEPTH, MAPS, RATES, SEEDS, SIDE, WIDTH
 
 
 def test_a_small_survey_has_an_error_for_each_mixer_seed_and_side():
-    found = mixer_survey(Recipe(steps=2), (1e-3, 4e-3), (0, 1), {8: 4, 16: 2}, names=("nothing", "raft"))
+    names, maps = ("nothing", "raft"), {8: 4, 16: 2}
+    found = mixer_survey(Recipe(steps=2), (1e-3, 4e-3), (0, 1), maps, names=names, images=80)
     assert found["mixers"] == ["nothing", "raft"]
     assert set(found["rates"]) <= {1e-3, 4e-3}
     errors = np.array(found["errors"], float)

@@ -46,6 +46,7 @@ SIDE, WIDTH, DEPTH = 8, 32, 2  # of the maps in training, and of the network
 RECIPE = Recipe(steps=500)
 RATES = (5e-3, 1.25e-2, 3e-2)  # each arm takes the one that is best on held-out data, seed 0
 SEEDS = range(5)
+IMAGES = 8000  # maps to learn from
 MAPS = {8: 500, 16: 100, 32: 20}  # side of the test maps -> how many
 
 
@@ -64,6 +65,7 @@ def mixer_survey(
     maps: dict[int, int] = MAPS,
     *,
     names: Sequence[str] = tuple(MIXER_ARMS),
+    images: int = IMAGES,
     progress: bool = False,
 ) -> dict[str, Any]:
     """Trains every arm with every seed, and asks it about test maps of every side; all are of test seed 0.
@@ -73,7 +75,7 @@ def mixer_survey(
     """
     found = compare(
         {name: partial(mixer_arm, name) for name in names},
-        lambda seed: region_task(seed=seed, test={"images": 100}),
+        lambda seed: region_task(seed=seed, images=images, test={"images": 100}),
         recipe,
         seeds,
         tune={"lr": tuple(rates)},

@@ -186,8 +186,8 @@ EXERCISE = Exercise(
     },
     also_right=[by_loops, by_conditioning],
     hints=[
-        "First count: how many tokens are visible to i and have i's label? "
-        "`(visible & (labels[:, None] == labels)).sum(axis=1)`",
+        "First count: how many tokens are visible to i and have i's label? A comparison of `labels[:, None]` "
+        "with `labels` says for each pair whether the labels are the same.",
         "The best guess is sum of these readings / (count + noise²): a mean, shrunk towards 0.",
         "What is left of the variance of 1 is noise² / (noise² + count).",
     ],

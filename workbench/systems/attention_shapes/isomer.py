@@ -561,8 +561,8 @@ SYSTEM = System(
         Claim(
             "gathering-is-dearer",
             says="At 128 px, where the two high levels have 64 and 16 tokens, gathering multiplies more "
-            "often than vanilla attention: all that is saved is saved by context sharing. Control: 512 px.",
-            paper="ours",
+            "often than vanilla attention. Control: 512 px.",
+            paper="ours: at 128 px all that is saved is saved by context sharing",
             unit="times",
             against="multiply-adds, vanilla fusions of the two high levels",
             bar=AtLeast(1),
@@ -575,7 +575,7 @@ SYSTEM = System(
             "accuracy",
             says="Under a still camera, J is at most 1 point below that of vanilla fusions.",
             paper=AS_GOOD,
-            unit="points",
+            unit="points of J",
             against="% J, vanilla fusions",
             bar=AtLeast(-1),
             measure=partial(points_ahead, "isomer", "vanilla", "still", False),
@@ -587,7 +587,7 @@ SYSTEM = System(
             says="Under a moving camera, where no pixel's own flow tells figure from ground, J is at most 1 "
             "point below that of vanilla fusions.",
             paper=AS_GOOD,
-            unit="points",
+            unit="points of J",
             against="% J, vanilla fusions",
             bar=AtLeast(-1),
             measure=partial(points_ahead, "isomer", "vanilla", "moving", False),
@@ -599,7 +599,7 @@ SYSTEM = System(
             says="If context sharing takes the lowest level alone and vanilla fusions keep the others, J is "
             "at most 1 point below that of vanilla fusions, under a moving camera.",
             paper="ours, after the rows that are seen here",
-            unit="points",
+            unit="points of J",
             against="% J, vanilla fusions",
             bar=AtLeast(-1),
             measure=partial(points_ahead, "lowest shared", "vanilla", "moving", False),
@@ -611,7 +611,7 @@ SYSTEM = System(
             says="Context sharing on low levels and gathering on high ones do at least as well as the other "
             "way round, under a moving camera.",
             paper="the blocks are placed as the matrices of the two kinds of levels suggest (no figure seen)",
-            unit="points",
+            unit="points of J",
             against="% J, blocks swapped",
             bar=AtLeast(0),
             measure=partial(points_ahead, "isomer", "swapped", "moving", False),
@@ -635,7 +635,7 @@ SYSTEM = System(
             says="A trained vanilla network loses at most 1 point of J, on scenes of both cameras, if all "
             "rows of the lowest level are replaced by their mean, without training it anew.",
             paper="ours; " + PROPERTIES,
-            unit="points",
+            unit="points of J",
             against="% J, every query with its own row",
             bar=AtLeast(-1),
             measure=partial(spoiled, with_shared_rows, (0,)),
@@ -647,7 +647,7 @@ SYSTEM = System(
             says="A trained vanilla network loses at most 1 point of J, on scenes of both cameras, if on "
             "each of the two low levels all rows are replaced by their mean, without training it anew.",
             paper="ours; " + PROPERTIES,
-            unit="points",
+            unit="points of J",
             against="% J, every query with its own row",
             bar=AtLeast(-1),
             measure=partial(spoiled, with_shared_rows, (0, 1)),
@@ -656,8 +656,8 @@ SYSTEM = System(
         ),
         Claim(
             "rows-by-kind",
-            says="On the third level two rows are more alike if both queries lie on the figure, or both on "
-            "the ground, than if they do not; on the lowest level less so. Measured: difference of cosines.",
+            says="Rows keep to their kind, figure or ground, more on the third level than on the first. "
+            "Measured: mean cosine of two rows of one kind minus that of two kinds; level 2 is left out.",
             paper=PROPERTIES,
             unit="cosine",
             against="cosine, lowest level",
@@ -692,6 +692,8 @@ SYSTEM = System(
         "No dropout, no augmentation; one of three learning rates for each arm, chosen on held-out training "
         "scenes of two seeds (with the lowest level shared: that of the vanilla network).",
         "Times and counts are those of the four fusions, without streams and head. float32, one thread.",
+        "`rows-by-kind` leaves the second level out. There rows keep to their kind more than on the third in "
+        "four of the five starts, so the claim does not show that high levels differ from low ones.",
         "J is the mean over scenes; the source also reports the accuracy of contours.",
         "Paper scale: 512 px, two pretrained Swin transformers, 300 epochs of video frames, graphics cards.",
     ],
