@@ -22,7 +22,6 @@ from workbench.systems.roofline.concur import (
     OPERATIONS,
     REGISTERS,
     STEADY,
-    SYSTEM,
     TEACHER,
     THINKING,
     VOCABULARY,

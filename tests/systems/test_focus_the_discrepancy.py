@@ -10,7 +10,6 @@ from sklearn.neighbors import NearestNeighbors
 from workbench.errors import WorkbenchError
 from workbench.systems.attention_shapes.focus_the_discrepancy import (
     BLUR,
-    SYSTEM,
     FocusTheDiscrepancy,
     boards,
     features,
