@@ -177,8 +177,8 @@ EXERCISE = Exercise(
         "A T costs 4 n d² for projections, 2 n² d for pairs, and 8 n d² for the feed-forward.",
     ],
     explanation="""
-    From stage to stage n becomes a quarter and d twice: n d² stays, so convolutions, projections and
-    feed-forwards cost the same in every stage. n² d becomes an eighth. So only the pairs of a T care where
+    From stage to stage n becomes a quarter and d twice: n d² stays, so the 1 x 1 layers of C and T cost the
+    same in every stage; the 36 n d of the taps halves. n² d becomes an eighth. So only the pairs of a T care where
     it stands, and by the third bar they cost 512 times less.
     """,
 )
