@@ -3,7 +3,7 @@
 import json
 import re
 import zipfile
-from html import unescape
+from html import escape, unescape
 
 import nbformat
 import pytest
@@ -14,7 +14,10 @@ from tests.book import small_book as made
 from workbench.book import inside, outside
 from workbench.book.build import pack, render
 from workbench.book.marks import MARKS
-from workbench.book.material import Material, read_page, shown_state
+from workbench.book.material import Material, in_words, read_page, shown_state
+from workbench.book.pages import _claim
+from workbench.claims import load_system
+from workbench.claims import rows as claim_rows
 from workbench.errors import WorkbenchError
 from workbench.exercises import exercise
 from workbench.lessons.model import Lesson
@@ -222,6 +225,22 @@ def test_a_system_shows_one_verdict_only_if_its_claims_share_it(state, verdicts,
     claims.append({"system": "b", "verdict": "inconclusive"})
     assert shown_state({"key": "a", "state": state}, claims) == shown
     assert shown in MARKS
+
+
+def test_a_claim_is_told_in_the_words_of_its_system_with_its_unit():
+    rows = [row for row in claim_rows(["soft"]) if row["claim"] in ("error", "error-of-rows")]
+    for row in in_words([{**row, "paper": "an older wording"} for row in rows]):
+        claim = load_system("soft").claim(row["claim"])
+        block = _claim(row, several=False)
+        assert f"<p>{escape(claim.says)}</p>" in block
+        assert f"{row['value']:.3g} {escape(claim.unit)} [" in block
+        assert ("Who says it" in block) == claim.paper.startswith("ours")
+        assert escape(claim.paper) in block
+
+
+def test_a_claim_of_a_system_that_is_not_here_is_told_as_recorded():
+    row = {"system": "gone", "claim": "a", "value": 1.0, "paper": "twice as fast", "bar": "at least 2"}
+    assert in_words([row]) == [row]
 
 
 def test_a_missing_lesson_fails_the_book(tmp_path, monkeypatch):

@@ -96,7 +96,7 @@ def gather(budget: str, wanted: Sequence[Lesson] | None = None) -> Material:
     from workbench.systems import catalog
 
     chosen = lessons() if wanted is None else list(wanted)
-    claims = claim_rows()
+    claims = in_words(claim_rows())
     return Material(
         budget=budget,
         chapters=catalog.chapters(),
@@ -104,6 +104,18 @@ def gather(budget: str, wanted: Sequence[Lesson] | None = None) -> Material:
         claims=claims,
         pages=[read_page(lesson, budget) for lesson in chosen],
     )
+
+
+def in_words(claims: Sequence[Row]) -> list[Row]:
+    """The rows with what each claim says, in which unit, and who says so, as its system words it now."""
+    from workbench.claims import load_system, present
+
+    found, here = [], set(present())
+    for row in claims:
+        told = load_system(row["system"]).claims if row["system"] in here else ()
+        words = [{"says": c.says, "unit": c.unit, "paper": c.paper} for c in told if c.id == row["claim"]]
+        found.append({**row, **words[0]} if words else row)
+    return found
 
 
 def shown_state(system: Row, claims: Sequence[Row]) -> str:

@@ -215,10 +215,11 @@ def _claims(claims: list[Row]) -> str:
 
 
 def _claim(claim: Row, several: bool) -> str:
+    paper = _number(claim.get("paper"))
     numbers = [
         ("Here", _interval(claim)),
         ("Bar", escape(_number(claim.get("bar")))),
-        ("The source says", escape(_number(claim.get("paper")))),
+        ("Who says it" if paper.startswith("ours") else "The source says", escape(paper)),
         ("Control", _control(claim)),
     ]
     facts = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in numbers)
@@ -226,8 +227,9 @@ def _claim(claim: Row, several: bool) -> str:
     if several:
         name = f"{escape(claim['system'])}: {name}"
     verdict = mark("stale" if claim.get("stale") else claim.get("verdict") or "not measured", word=True)
+    says = f"<p>{escape(claim['says'])}</p>" if claim.get("says") else ""
     return (
-        f"<li><p><strong>{name}</strong> {verdict}</p><dl>{facts}</dl>"
+        f"<li><p><strong>{name}</strong> {verdict}</p>{says}<dl>{facts}</dl>"
         f'<p class="wb-quiet">{escape(_origin(claim) if claim.get("value") is not None else "")}</p></li>'
     )
 
@@ -236,7 +238,8 @@ def _interval(claim: Row) -> str:
     if claim.get("value") is None:
         return "not measured"
     span = f" [{_number(claim['low'])}, {_number(claim['high'])}]" if claim.get("low") is not None else ""
-    return escape(_number(claim["value"]) + span)
+    unit = f" {claim['unit']}" if claim.get("unit") else ""
+    return escape(_number(claim["value"]) + unit + span)
 
 
 def _control(claim: Row) -> str:
