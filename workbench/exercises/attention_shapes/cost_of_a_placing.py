@@ -178,7 +178,7 @@ EXERCISE = Exercise(
     ],
     explanation="""
     From stage to stage n becomes a quarter and d twice: n d² stays, so the 1 x 1 layers of C and T cost the
-    same in every stage; the 36 n d of the taps halves. n² d becomes an eighth. So only the pairs of a T care where
-    it stands, and by the third bar they cost 512 times less.
+    same in every stage; the 36 n d of the taps halves. n² d becomes an eighth. So it is the pairs of a T that
+    care where it stands, and by the third bar they cost 512 times less.
     """,
 )
