@@ -90,18 +90,26 @@ def test_turned_gradients_are_those_of_two_losses_with_stop_gradients():
     assert all(grad.abs().max() > 1e-4 for grad in found[0])
 
 
-def test_each_player_pulls_its_own_way():
-    """A small step of one side alone moves the divergences in the direction that the game says."""
-    rows = torch.softmax(torch.randn(4, 1, 2, 6, 6, dtype=torch.double), -1)
-    sides = [side.clone().requires_grad_() for side in rows]
-    tells = divergences(Correlation(*sides[:2]), Correlation(*sides[2:]), 2, 3)
+@pytest.mark.parametrize("seed", range(20))
+def test_each_player_pulls_its_own_way(seed):
+    """A small step of one side alone moves the divergences in the direction that the game says.
+
+    The step is one of logits, so that rows stay rows: a step of the rows themselves can leave them negative.
+    """
+    draws = torch.Generator().manual_seed(seed)
+    logits = [x.requires_grad_() for x in torch.randn(4, 1, 2, 6, 6, dtype=torch.double, generator=draws)]
+
+    def told(sides):
+        rows = [torch.softmax(side, -1) for side in sides]
+        return divergences(Correlation(*rows[:2]), Correlation(*rows[2:]), 2, 3)
+
+    tells = told(logits)
     (tells.intra.mean() + tells.inter.mean()).backward()
     for number, grows in enumerate((True, False, False, True)):
-        moved = [side.detach() for side in sides]
-        moved[number] = moved[number] - 1e-3 * sides[number].grad
-        after = divergences(Correlation(*moved[:2]), Correlation(*moved[2:]), 2, 3)
+        moved = [side.detach() for side in logits]
+        moved[number] = moved[number] - 1e-3 * logits[number].grad
         which = number // 2
-        assert bool(after[which].mean() > tells[which].mean()) is grows
+        assert bool(told(moved)[which].mean() > tells[which].mean()) is grows
 
 
 def test_opposed_is_the_identity_with_the_gradient_turned():
