@@ -22,6 +22,7 @@ from workbench.systems.roofline.concur import (
     OPERATIONS,
     REGISTERS,
     STEADY,
+    SYSTEM,
     TEACHER,
     THINKING,
     VOCABULARY,
@@ -317,6 +318,16 @@ def test_exams_are_repeatable_and_differ_by_choice():
     exam.cache_clear()
     np.testing.assert_array_equal(first, exam("random", 0, "smoke"))
     assert first.shape == (12, 2)
+
+
+@pytest.mark.parametrize("claim", SYSTEM.claims, ids=lambda claim: claim.id)
+def test_claims_in_smoke(claim):
+    if claim.needs:
+        assert claim.needs == "LLM"
+        return
+    for measure in (claim.measure, claim.control):
+        value = measure(0, "smoke")
+        assert np.isfinite(getattr(value, "value", value))
 
 
 def test_shuffled_numbers_choose_other_samples():

@@ -10,6 +10,7 @@ from sklearn.neighbors import NearestNeighbors
 from workbench.errors import WorkbenchError
 from workbench.systems.attention_shapes.focus_the_discrepancy import (
     BLUR,
+    SYSTEM,
     FocusTheDiscrepancy,
     boards,
     features,
@@ -171,3 +172,10 @@ def test_boards_to_choose_on_share_no_image_with_those_to_test_on():
     for level in range(2):
         for axis in ((0, 2, 3),):
             torch.testing.assert_close(test.known[level].mean(axis), torch.zeros(33), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("claim", [claim for claim in SYSTEM.claims if claim.measure], ids=lambda c: c.id)
+def test_every_claim_and_control_in_the_smoke_budget(claim, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORKBENCH_BUILD", str(tmp_path))
+    for measure in (claim.measure, claim.control):
+        assert np.isfinite(float(getattr(found := measure(0, "smoke"), "value", found)))

@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 
+import numpy as np
 import pytest
 import torch
 
@@ -121,6 +122,13 @@ def test_energy_is_operations_times_prices(model):
 def test_arms_that_do_not_exist_are_named():
     with pytest.raises(WorkbenchError, match="expected one of unchanged"):
         tuned("other", 0, "smoke")
+
+
+@pytest.mark.parametrize("claim", [claim for claim in SYSTEM.claims if not claim.needs], ids=lambda c: c.id)
+def test_every_claim_and_control_executes(claim, tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("WORKBENCH_BUILD", str(tmp_path_factory.getbasetemp() / "shiftaddvit"))
+    for part in (claim.measure, claim.control):
+        assert np.isfinite(part(0, "smoke").value)
 
 
 def test_the_mixture_saves_what_the_formula_says():
