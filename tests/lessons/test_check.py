@@ -451,9 +451,9 @@ def test_the_first_picture_must_really_be_drawn(root: Path) -> None:
     ("seconds", "mib", "told"),
     [
         (9, 400, []),
-        (29, 890, []),
+        (19, 890, []),
         (0.4, 10, []),
-        (31, 400, ["took 31 s"]),
+        (21, 400, ["took 21 s"]),
         (9, 901, ["took 901 MiB"]),
     ],
 )

@@ -23,10 +23,8 @@ OUTSIDE = re.compile(
     r"|@import\s+url\([\"']?https?:|(?:unpkg\.com|cdn\.jsdelivr\.net|cdnjs\.cloudflare\.com|cdn\.plot\.ly)",
     re.IGNORECASE,
 )
-# Seconds differ from machine to machine, and with what else runs there, by a factor of two; memory does not.
-# A small number says little either way.
-TOO_SLOW, GRACE_SECONDS = 2, 10
-TOO_LARGE, GRACE_MIB = 1.5, 150
+# A run may be slower than declared on another machine, and a small number says little either way.
+TOO_MUCH, GRACE_SECONDS, GRACE_MIB = 1.5, 5, 150
 FAR_TOO_LITTLE, NOTABLE_SECONDS, NOTABLE_MIB = 10, 20, 2048
 
 
@@ -215,19 +213,13 @@ def cost(run: Executed) -> Iterator[str]:
     declared, record = run.lesson.cost.get(run.budget), run.record or {}
     if declared is None:
         return
-    for unit, said, took, most, notable in (
-        (
-            "s",
-            declared.seconds,
-            record.get("seconds"),
-            TOO_SLOW * declared.seconds + GRACE_SECONDS,
-            NOTABLE_SECONDS,
-        ),
-        ("MiB", declared.mib, record.get("peak_mib"), TOO_LARGE * declared.mib + GRACE_MIB, NOTABLE_MIB),
+    for unit, said, took, grace, notable in (
+        ("s", declared.seconds, record.get("seconds"), GRACE_SECONDS, NOTABLE_SECONDS),
+        ("MiB", declared.mib, record.get("peak_mib"), GRACE_MIB, NOTABLE_MIB),
     ):
         if not took:
             continue
-        if took > most or (said >= notable and took < said / FAR_TOO_LITTLE):
+        if took > TOO_MUCH * said + grace or (said >= notable and took < said / FAR_TOO_LITTLE):
             yield f"declares {said:g} {unit} in the {run.budget} budget, but its run took {took:.3g} {unit}"
 
 
