@@ -25,7 +25,7 @@ import numpy as np
 
 from ._card import Card, DataSet
 from ._files import shipped
-from .digests import digest
+from .digests import verified
 from .errors import DataError
 
 SENTENCES = (
@@ -57,13 +57,7 @@ def tensor_name(sentence: int, part: str) -> str:
 
 
 def _verified() -> Path:
-    path = shipped("workbench_datasets", FILE)
-    if (found := digest(path)) != SHA256:
-        raise DataError(
-            f"{path} is another file than the one that was shipped: SHA-256 {SHA256} was expected, "
-            f"but {found} came"
-        )
-    return path
+    return verified(shipped("workbench_datasets", FILE), SHA256)
 
 
 def _within(option: str, value: object, count: int) -> int:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ._files import home
+from .errors import DataError
 
 LARGE = 8 << 20  # bytes
 _known: dict[tuple[str, int, int], str] = {}
@@ -32,6 +33,16 @@ def digest(path: Path) -> str:
                 _note(key, found)
         _known[key] = found
     return _known[key]
+
+
+def verified(path: Path, sha256: str) -> Path:
+    """The file itself; DataError if its bytes are not those that were shipped."""
+    if (found := digest(path)) != sha256:
+        raise DataError(
+            f"{path} is another file than the one that was shipped: SHA-256 {sha256} was expected, "
+            f"but {found} came"
+        )
+    return path
 
 
 def combined(paths: Sequence[Path]) -> str:

@@ -8,8 +8,7 @@ import numpy as np
 
 from ._card import Card, DataSet
 from ._files import shipped
-from .digests import digest
-from .errors import DataError
+from .digests import verified
 
 FILE = "mixer_survey.json"
 SHA256 = "5b08cc5434fc812d20d5ff62ebefb8e51b6e3e7f83d8d578e4234ed72dc33801"
@@ -31,13 +30,7 @@ def mixer_survey() -> dict[str, Any]:
 
 
 def _verified() -> Path:
-    path = shipped("workbench_datasets", FILE)
-    if (found := digest(path)) != SHA256:
-        raise DataError(
-            f"{path} is another file than the one that was shipped: SHA-256 {SHA256} was expected, "
-            f"but {found} came"
-        )
-    return path
+    return verified(shipped("workbench_datasets", FILE), SHA256)
 
 
 DATA_SETS = [
